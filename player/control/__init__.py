@@ -1,0 +1,1 @@
+"""Changes the show from outside, only ever by posting Commands."""

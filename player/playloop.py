@@ -1,0 +1,207 @@
+"""One refresh of the screen in seven steps, top to bottom; and the loop that repeats it."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from player.show.film import format_timecode
+from player.show.show import Show
+from player.sources.aim import Aim, aim_at, next_aim
+from player.sources.frame import Due, Frame
+from player.sources.shelf import Shelf
+from player.state import Command, ShowState, Transport, advance, cues_due, first_state
+
+
+class Clock(Protocol):
+    name: str
+
+    def show_time_at(self, monotonic_s: float) -> float: ...
+
+
+class Screen(Protocol):
+    """A window or an offscreen picture; see screen.window and screen.offscreen."""
+
+    framebuffer: Any
+
+    @property
+    def size_px(self) -> tuple[int, int]: ...
+    @property
+    def refresh_hz(self) -> float: ...
+    @property
+    def renderer(self) -> str: ...
+    def next_flip_s(self) -> float: ...
+    def swap(self) -> float: ...
+    def keys(self) -> list[str]: ...
+    def set_fullscreen(self, on: bool) -> None: ...
+    def read(self) -> npt.NDArray[np.uint8]: ...
+    def close(self) -> None: ...
+
+
+class Compositor(Protocol):
+    def draw(self, state: ShowState, due: Due) -> Any: ...
+
+
+class Projector(Protocol):
+    def draw(self, picture: Any, framebuffer: Any, overlay_lines: tuple[str, ...]) -> None: ...
+
+
+class Inference(Protocol):
+    @property
+    def pace_s(self) -> float: ...
+    @property
+    def waiting(self) -> Aim | None: ...
+    def make(self, aim: Aim | None) -> None: ...
+    def finished(self) -> list[Frame]: ...
+    def make_and_wait(self, aim: Aim) -> list[Frame]: ...
+    def facts(self) -> dict[str, Any]: ...
+
+
+class Soundtrack(Protocol):
+    def follow(self, transport: Transport, show: Show, gain: float) -> None: ...
+
+
+class Report(Protocol):
+    def flipped(self, state: ShowState, due: Due, target_s: float, flipped_s: float) -> None: ...
+    @property
+    def overlay_lines(self) -> tuple[str, ...]: ...
+
+
+Taker = Callable[[ShowState, int, npt.NDArray[np.uint8]], None]
+
+
+@dataclass
+class Parts:
+    """Everything that __main__ has built for one show. inbox: commands from control threads.
+
+    take: given (state, refresh, pixels) of each refresh where pictures are recorded. publish: snapshots for control.
+    """
+
+    show: Show
+    clock: Clock
+    screen: Screen
+    compositor: Compositor
+    projector: Projector
+    inference: Inference
+    report: Report
+    soundtrack: Soundtrack | None = None
+    inbox: queue.SimpleQueue[Command] = field(default_factory=queue.SimpleQueue)
+    keyboard: Callable[[Sequence[str], ShowState, Show], list[Command]] | None = None
+    publish: Callable[[ShowState], None] | None = None
+    take: Taker | None = None
+
+
+def new_inbox() -> queue.SimpleQueue[Command]:
+    """The one queue through which control threads reach the loop."""
+    return queue.SimpleQueue()
+
+
+def drained(inbox: queue.SimpleQueue[Command]) -> list[Command]:
+    """All commands posted so far. Bounded by what is there when it starts, so a flood cannot hold the loop."""
+    found = []
+    for _ in range(inbox.qsize()):
+        try:
+            found.append(inbox.get_nowait())
+        except queue.Empty:
+            break
+    return found
+
+
+def overlay(state: ShowState, parts: Parts) -> tuple[str, ...]:
+    """The technicians' lines."""
+    if not state.overlay:
+        return ()
+    show, shot = parts.show, state.mix.shot
+    at = format_timecode(state.place.frame, show.film.rate)
+    end = format_timecode(show.film.frames, show.film.rate)
+    playing = "stopped" if state.stopped else "playing" if state.transport.playing else "paused"
+    label = f" {shot.label}" if shot.label else ""
+    screen = parts.screen
+    return (f"{show.name}   {playing}   {at} / {end}   frame {state.place.frame}",
+            f"shot {shot.number} of {len(show.cuts.shots)}{label}   source {show.score_shot(shot.number).source}",
+            f"look {state.look_name or 'plain'}   clock {parts.clock.name}   picture delay {state.delay_ms:+.0f} ms",
+            f"{screen.size_px[0]}x{screen.size_px[1]} at {screen.refresh_hz:.4g} Hz   {screen.renderer}",
+            *parts.report.overlay_lines)
+
+
+def play(parts: Parts, duration_s: float | None = None) -> ShowState:
+    """The show in real time, until it is quit or duration_s of show time has passed. The loop never waits for a
+    model, a device or a message; only the screen's flip paces it. Returns the last state."""
+    show, screen, shelf = parts.show, parts.screen, Shelf()
+    begin_s = parts.clock.show_time_at(screen.next_flip_s())
+    state = first_state(show, begin_s)
+    last_aim: Aim | None = None
+    fullscreen = state.fullscreen
+    while not state.quit and (duration_s is None or state.show_time_s - begin_s < duration_s):
+        # The time the picture will be SEEN: a projector that shows it later gets it earlier.
+        flip_s = screen.next_flip_s()
+        now_s = max(parts.clock.show_time_at(flip_s + state.delay_ms / 1000), state.show_time_s)
+
+        # 1 what was asked
+        commands = drained(parts.inbox)
+        if parts.keyboard and (keys := screen.keys()):
+            commands += parts.keyboard(keys, state, show)
+        commands += cues_due(state, now_s, commands, show)
+
+        # 2 what is true now
+        state = advance(state, commands, now_s, show)
+        if parts.soundtrack is not None:
+            parts.soundtrack.follow(state.transport, show, 0.0 if state.mute or state.stopped else state.volume)
+        if state.fullscreen != fullscreen:
+            fullscreen = state.fullscreen
+            screen.set_fullscreen(fullscreen)
+
+        # 3 what to make for the future. One aim waits at most, unless a seek has made it worthless.
+        waiting = parts.inference.waiting
+        if waiting is None or waiting.epoch != state.transport.epoch:
+            aim = next_aim(state, last_aim, parts.inference.pace_s, show)
+            if aim is not None:
+                parts.inference.make(aim)
+                last_aim = aim
+
+        # 4 the pictures for this time
+        shelf.add(parts.inference.finished())
+        due = shelf.due(state, hold=state.look["hold"] >= 0.5)
+
+        # 5, 6 drawn
+        picture = parts.compositor.draw(state, due)
+        parts.projector.draw(picture, screen.framebuffer, overlay(state, parts))
+        pixels = screen.read() if parts.take else None
+
+        # 7 seen, and how late
+        flipped_s = screen.swap()
+        parts.report.flipped(state, due, flip_s, flipped_s)
+        if parts.publish:
+            parts.publish(state)
+        if parts.take and pixels is not None:
+            parts.take(state, state.refresh, pixels)
+    return state
+
+
+def render(parts: Parts, first_frame: int, frames: int, take: Taker,
+           commands_at: Callable[[int], list[Command]] | None = None) -> None:
+    """The same steps under the manual clock: every film frame once, each waiting for exactly its picture.
+
+    take: given (state, index from 0, pixels) in order. commands_at: commands to apply at a frame (replay, tests).
+    """
+    show, screen, shelf = parts.show, parts.screen, Shelf()
+    state: ShowState | None = None
+    for index in range(frames):
+        now_s = float(index / show.film.rate)
+        if state is None:
+            begin = Command("/cineml/transport/seek_frame", first_frame)
+            state = advance(first_state(show, now_s), [begin], now_s, show)
+        commands = commands_at(index) if commands_at else []
+        state = advance(state, [*commands, *cues_due(state, now_s, commands, show)], now_s, show)
+        aim = aim_at(state, now_s, show)
+        if aim.layers:
+            shelf.add(parts.inference.make_and_wait(aim))
+        due = shelf.due(state, hold=True)
+        picture = parts.compositor.draw(state, due)
+        parts.projector.draw(picture, screen.framebuffer, overlay(state, parts))
+        take(state, index, screen.read())

@@ -1,0 +1,1 @@
+"""Shows pictures: all GL is here, on the main thread only."""

@@ -1,0 +1,1 @@
+"""What belongs at film time t: pure data and functions. No threads, no devices, no GL."""

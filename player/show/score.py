@@ -1,0 +1,211 @@
+"""The score: which walk, look and source each shot plays, and what its entry does. NAME.toml beside NAME.npz."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tomllib
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from player.show.problem import Problem, ShowError, nearest
+from player.show.walk import Array, Walk
+
+SOURCES = ("generator", "stylizer", "film", "clip", "black")
+ENTRIES = ("jump", "glide")
+SHOT_KEYS = ("number", "walk", "source", "clip", "look", "entry", "lock", "pin", "ban")
+MAX_ARRAY_BYTES = 1 << 30  # a score of a feature film in W+ is about 200 MB; more is a damaged or hostile file
+
+
+@dataclass(frozen=True)
+class ScoreShot:
+    """How one shot is played. extra: keys this version does not know, kept when a tool rewrites the score."""
+
+    number: int
+    walk: str = ""
+    source: str = "generator"
+    clip: str = ""
+    look: str = ""
+    entry: str = "jump"
+    lock: bool = False
+    pin: tuple[str, ...] = ()
+    ban: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Score:
+    """generator_sha256: of synthesis.onnx, '' where no shot uses a generator. walks: by name."""
+
+    shots: tuple[ScoreShot, ...]
+    walks: Mapping[str, Walk] = field(default_factory=dict)
+    generator_sha256: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def by_number(self, number: int) -> ScoreShot | None:
+        for s in self.shots:
+            if s.number == number:
+                return s
+        return None
+
+    def key_names(self) -> tuple[str, ...]:
+        """Names of all key latents, in the order of the walks."""
+        return tuple(n for w in self.walks.values() for n in w.names)
+
+    def key(self, name: str) -> Array | None:
+        """The key latent of that name, [n, w_dim] float32, or None."""
+        for walk in self.walks.values():
+            found = walk.key(name)
+            if found is not None:
+                return found
+        return None
+
+
+def _read_arrays(path: Path, found: list[Problem]) -> dict[str, np.ndarray[Any, Any]]:
+    """Arrays of an npz, without pickle, refusing sizes before anything is allocated."""
+    try:
+        with zipfile.ZipFile(path) as z:
+            if (size := sum(i.file_size for i in z.infolist())) > MAX_ARRAY_BYTES:
+                found.append(Problem(path.name, f"unpacks to {size} bytes", f"at most {MAX_ARRAY_BYTES}"))
+                return {}
+        with np.load(path, allow_pickle=False) as data:
+            return {k: data[k] for k in data.files}
+    except FileNotFoundError:
+        found.append(Problem(path.name, "is missing", "the arrays of the score beside its text"))
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as e:
+        found.append(Problem(path.name, f"cannot be read ({e})", "an .npz written by cineml", "write the score again with cineml remap"))
+    return {}
+
+
+def _read_walks(path: Path, found: list[Problem]) -> dict[str, Walk]:
+    arrays = _read_arrays(path, found)
+    walks: dict[str, Walk] = {}
+    for name in sorted({k.rpartition("/")[0] for k in arrays}):
+        try:
+            keys = arrays[f"{name}/keys"]
+            frames = arrays[f"{name}/frames"]
+            names = arrays[f"{name}/names"] if f"{name}/names" in arrays else np.array([f"{name}.{i}" for i in frames])
+            if keys.dtype.kind != "f" or frames.dtype.kind not in "iu" or names.dtype.kind != "U":
+                raise ValueError(f"keys {keys.dtype}, frames {frames.dtype}, names {names.dtype} are not float, integer and text")
+            walks[name] = Walk(name, keys.astype(np.float32), frames.astype(np.int64), tuple(str(n) for n in names))
+        except KeyError as e:
+            found.append(Problem(f"{path.name}: {name}", f"has no array {e}", "keys, frames and names for each walk"))
+        except ValueError as e:
+            found.append(Problem(f"{path.name}: {name}", str(e)))
+    return walks
+
+
+def _shot_from(row: Any, at: str, found: list[Problem]) -> ScoreShot | None:
+    if not isinstance(row, dict) or not isinstance(row.get("number"), int) or isinstance(row.get("number"), bool):
+        found.append(Problem(at, "has no whole-numbered 'number'", "number = 1, 2, 3 ..."))
+        return None
+    at = f"{at} (shot {row['number']})"
+    clean: dict[str, Any] = {"number": row["number"], "extra": {k: v for k, v in row.items() if k not in SHOT_KEYS}}
+    for key in ("walk", "source", "clip", "look", "entry"):
+        value = row.get(key, "")
+        if not isinstance(value, str):
+            found.append(Problem(f"{at}: {key}", f"is {value!r}", "a text"))
+        elif value:
+            clean[key] = value
+    for key in ("pin", "ban"):
+        value = row.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+            found.append(Problem(f"{at}: {key}", f"is {value!r}", "a list of key names"))
+        else:
+            clean[key] = tuple(value)
+    if not isinstance(row.get("lock", False), bool):
+        found.append(Problem(f"{at}: lock", f"is {row['lock']!r}", "true or false"))
+    clean["lock"] = row.get("lock", False) is True
+    for key, allowed in (("source", SOURCES), ("entry", ENTRIES)):
+        value = clean.get(key)
+        if value is not None and value not in allowed:
+            found.append(Problem(f"{at}: {key}", f"is {value!r}", ", ".join(allowed), nearest(value, allowed)))
+    return ScoreShot(**clean)
+
+
+def read_score(path: Path) -> Score:
+    """The score of NAME.toml and NAME.npz. Raises ShowError listing everything wrong."""
+    found: list[Problem] = []
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as e:
+        raise ShowError(Problem(str(path), f"cannot be read ({e.strerror})", "a score as TOML")) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+        raise ShowError(Problem(path.name, f"is not TOML: {e}")) from None
+    rows = data.get("shot", [])
+    if not isinstance(rows, list):
+        raise ShowError(Problem(f"{path.name}: shot", "is not a list", "[[shot]] tables"))
+    made = [_shot_from(row, f"{path.name}: [[shot]] {i}", found) for i, row in enumerate(rows, 1)]
+    shots = tuple(s for s in made if s is not None)
+    seen: set[int] = set()
+    for s in shots:
+        if s.number in seen:
+            found.append(Problem(f"{path.name}: shot {s.number}", "stands twice", "one [[shot]] a shot"))
+        seen.add(s.number)
+    needs_walks = any(s.source == "generator" for s in shots)
+    walks = _read_walks(path.with_suffix(".npz"), found) if needs_walks else {}
+    for s in shots:
+        if s.source == "generator" and s.walk not in walks and not any(p.where.startswith(path.stem + ".npz") for p in found):
+            found.append(Problem(f"{path.name}: shot {s.number}: walk", f"is {s.walk!r}", "a walk of " + path.stem + ".npz",
+                                 nearest(s.walk, walks)))
+    sha = data.get("generator_sha256", "")
+    if not isinstance(sha, str):
+        found.append(Problem(f"{path.name}: generator_sha256", f"is {sha!r}", "a text"))
+    if found:
+        raise ShowError(found)
+    extra = {k: v for k, v in data.items() if k not in ("shot", "generator_sha256")}
+    return Score(shots, walks, sha, extra)
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, str):
+        # TOML basic strings escape as JSON does, for everything a label or a path may hold.
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_toml_value(v) for v in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_toml_value(k)} = {_toml_value(v)}" for k, v in value.items()) + "}"
+    return _toml_value(str(value))  # dates and times, which only a person can have put there
+
+
+def format_score(score: Score) -> str:
+    """The text half of a score."""
+    out = io.StringIO()
+    out.write(f"generator_sha256 = {_toml_value(score.generator_sha256)}\n")
+    for key, value in score.extra.items():
+        out.write(f"{key} = {_toml_value(value)}\n")
+    for s in score.shots:
+        out.write("\n[[shot]]\n")
+        row: dict[str, Any] = {"number": s.number, "walk": s.walk, "source": s.source, "clip": s.clip, "look": s.look,
+                               "entry": s.entry, "lock": s.lock, "pin": s.pin, "ban": s.ban, **s.extra}
+        for key, value in row.items():
+            if value not in ("", (), None) or key in ("number", "source", "entry", "lock"):
+                out.write(f"{key} = {_toml_value(value)}\n")
+    return out.getvalue()
+
+
+def write_score(score: Score, path: Path) -> None:
+    """Writes NAME.npz, then NAME.toml, each beside its place and renamed there."""
+    arrays: dict[str, Any] = {}
+    for walk in score.walks.values():
+        arrays[f"{walk.name}/keys"] = walk.keys
+        arrays[f"{walk.name}/frames"] = walk.frames
+        arrays[f"{walk.name}/names"] = np.array(walk.names)
+    npz = path.with_suffix(".npz")
+    part = npz.with_name(npz.name + ".part")
+    with part.open("wb") as f:
+        np.savez_compressed(f, **arrays)
+    os.replace(part, npz)
+    text = path.with_name(path.name + ".part")
+    text.write_text(format_score(score), encoding="utf-8")
+    os.replace(text, path)

@@ -1,0 +1,115 @@
+"""The show: film, cuts, score, looks, cues, outputs and control in one immutable object, loaded by config.load_show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from player.show.cut_list import CutList
+from player.show.film import Film
+from player.show.parameter import Value
+from player.show.score import Score, ScoreShot
+
+SHOW_SOURCES = ("generator", "film", "clip", "testcard", "black")
+FITS = ("contain", "cover")
+
+
+@dataclass(frozen=True)
+class Look:
+    """A named appearance: values by the names of parameter.LOOK_NAMES; what it leaves out keeps its default."""
+
+    name: str
+    values: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Cue:
+    """A prepared change: at a film frame (every time the film passes it), or None: waits for GO.
+
+    sends: (address, value, glide_s or None) in order.
+    """
+
+    name: str
+    at_frame: int | None
+    sends: tuple[tuple[str, Value, float | None], ...]
+
+
+@dataclass(frozen=True)
+class Output:
+    """One physical picture. role: 'main'. size: pixels of the window or the offscreen picture. monitor: by name or
+    position ('HDMI-1', '2', 'left', 'primary'), '' = primary. fit: contain shows all of the film, cover fills."""
+
+    role: str = "main"
+    size: tuple[int, int] = (1280, 720)
+    refresh_hz: float = 60.0
+    fit: str = "contain"
+    monitor: str = ""
+    fullscreen: bool = False
+
+
+@dataclass(frozen=True)
+class SoundOut:
+    """Where the sound goes. device: by (part of a) name, '' = default. channels: for each channel of the soundtrack the
+    device channel from 1 that plays it; empty = in order. delay_ms: see the parameter. buffer_ms: asked latency."""
+
+    device: str = ""
+    channels: tuple[int, ...] = ()
+    volume: float = 1.0
+    delay_ms: float = 0.0
+    buffer_ms: float = 60.0
+
+
+@dataclass(frozen=True)
+class Control:
+    """osc_port 0 turns OSC off. osc_bind: 127.0.0.1 unless the venue says otherwise; allow: senders' addresses, empty =
+    all that reach osc_bind. glide_s: how long a gliding parameter takes when the message does not say."""
+
+    osc_port: int = 7770
+    osc_bind: str = "127.0.0.1"
+    allow: tuple[str, ...] = ()
+    glide_s: float = 0.1
+
+
+@dataclass(frozen=True)
+class Show:
+    """All that is to be played. Nobody writes it after load.
+
+    source: what shots play that the score does not name. generator: folder of mapping.onnx and synthesis.onnx.
+    fallback: a pre-rendered film shown where a model fails. looks: by name; '' is the plain look.
+    start_frame: where the show begins. seed: of grain, weave, flicker and wander.
+    """
+
+    name: str
+    path: Path
+    film: Film
+    cuts: CutList
+    source: str = "film"
+    score: Score | None = None
+    generator: Path | None = None
+    fallback: Path | None = None
+    clips: Mapping[int, Path] = field(default_factory=dict)
+    looks: Mapping[str, Look] = field(default_factory=dict)
+    look: str = ""
+    cues: tuple[Cue, ...] = ()
+    outputs: tuple[Output, ...] = (Output(),)
+    sound: SoundOut = SoundOut()
+    control: Control = Control()
+    loop: bool = True
+    loop_pause_s: float = 0.0
+    start_frame: int = 0
+    seed: int = 1967
+
+    @property
+    def output(self) -> Output:
+        """The main output."""
+        return self.outputs[0]
+
+    def score_shot(self, number: int) -> ScoreShot:
+        """How shot `number` is played: the score's row, else the show's own source."""
+        found = self.score.by_number(number) if self.score else None
+        return found or ScoreShot(number, source=self.source)
+
+    def look_of(self, number: int) -> str:
+        """Name of the look that shot `number` plays."""
+        return self.score_shot(number).look or self.look

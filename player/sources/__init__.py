@@ -1,0 +1,1 @@
+"""Makes pictures for aims. The worker threads live here; no GL."""

@@ -1,0 +1,76 @@
+"""Frame: pixels and the show time they were made for; Due: the frames that make up one refresh."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from player.sources.aim import Aim, Layer
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A picture made for an aim.
+
+    pixels: [H, W, 3] uint8, sRGB, top row first, never written again once in a Frame.
+    inner: (x, y, w, h) of the film's picture inside `pixels`, in pixels (a generator's square is padded).
+    source: who made it: generator, film, clip, testcard, black, or fallback.
+    """
+
+    pixels: Pixels
+    show_time_s: float
+    epoch: int
+    shot: int
+    film_position: float
+    source: str
+    inner: tuple[float, float, float, float]
+
+    @property
+    def blends(self) -> bool:
+        """Whether two neighbours of one shot may be blended: film and test card frames are held instead."""
+        return self.source == "generator"
+
+
+@dataclass(frozen=True, eq=False)
+class Blend:
+    """One shot's picture at a refresh: (1 - weight) * a + weight * b in linear light; b None: a alone."""
+
+    a: Frame
+    b: Frame | None = None
+    weight: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Due:
+    """What to draw. shot: of state.mix.shot; outgoing: of state.mix.outgoing in a dissolve. None: nothing made, draw
+    black. stale: the picture belongs to another shot or epoch than the state asks for (held because nothing better
+    is there); reported, never chosen."""
+
+    shot: Blend | None = None
+    outgoing: Blend | None = None
+    stale: bool = False
+
+
+class FrameSource(Protocol):
+    """Anything that makes a Frame for an Aim. All are opened and warmed before the first refresh, in open().
+
+    open raises ShowError for what a person can mend. make may raise anything: the inference thread counts the fault
+    and goes down the ladder; it is called from one thread only, never the main thread in real time.
+    """
+
+    name: str
+
+    def open(self) -> None: ...
+
+    def make(self, aim: Aim, layer: Layer) -> Frame: ...
+
+    def close(self) -> None: ...
+
+    def facts(self) -> dict[str, Any]:
+        """For stats and overlay: at least {'provider': str | None}."""
+        ...

@@ -1,0 +1,150 @@
+"""Aims and the shelf: pictures made ahead, shown when they are due, never across a cut."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from player.show.cut_list import Shot
+from player.show.score import Score, ScoreShot
+from player.sources.aim import aim_at, layers_at, next_aim
+from player.sources.frame import Frame
+from player.sources.shelf import Shelf
+from player.state import Command, advance, first_state, place_at
+from tests.small_shows import small_show
+
+PIXELS = np.zeros((2, 2, 3), np.uint8)
+
+
+def frame_for(aim, layer, source="generator"):
+    return Frame(PIXELS, aim.show_time_s, aim.epoch, layer.shot, float(layer.film_position), source, (0, 0, 2, 2))
+
+
+def simulate(show, model_s, refresh_hz=60.0, seconds=11.0, script=None):
+    """The loop's hand-over with a worker that takes model_s a picture, in simulated time.
+
+    Returns a list of (now_s, state, due) of every refresh.
+    """
+    state, shelf, last, waiting, running, seen = first_state(show), Shelf(), None, None, None, []
+    for k in range(int(seconds * refresh_hz)):
+        now = k / refresh_hz
+        while True:  # the worker between the previous refresh and this one
+            if running is None and waiting is not None:
+                aim, asked_s = waiting
+                running, waiting = (aim, asked_s + model_s * len(aim.layers)), None
+            if running is None or running[1] > now:
+                break
+            aim, ready_s = running
+            shelf.add([frame_for(aim, layer) for layer in aim.layers])
+            running = None
+            if waiting is not None:
+                waiting = (waiting[0], ready_s)
+        state = advance(state, (script or {}).get(k, []), now, show)
+        if waiting is None or waiting[0].epoch != state.transport.epoch:
+            aim = next_aim(state, last, model_s * 1.1, show)
+            if aim is not None:
+                waiting, last = (aim, now), aim
+        seen.append((now, state, shelf.due(state)))
+    return seen
+
+
+@pytest.mark.parametrize("model_ms", [5, 12, 30, 55, 90])
+@pytest.mark.parametrize("refresh_hz", [30.0, 60.0])
+def test_a_cut_is_seen_on_its_first_refresh_and_never_early(model_ms, refresh_hz):
+    show = small_show((Shot(1, 0, 24), Shot(2, 24, 33), Shot(3, 33, 72), Shot(4, 72, 96), Shot(5, 96, 120)))
+    for now, state, due in simulate(show, model_ms / 1000, refresh_hz)[int(refresh_hz):]:
+        assert due.shot is not None and not due.stale
+        assert due.shot.a.shot == state.mix.shot.number, (now, state.place)
+        if due.shot.b is not None:
+            assert due.shot.b.shot == due.shot.a.shot
+
+
+@pytest.mark.parametrize("model_ms", [12, 30])
+def test_in_a_dissolve_both_shots_have_their_picture(model_ms):
+    for _, state, due in simulate(small_show(), model_ms / 1000)[60:]:
+        if state.mix.outgoing is not None:
+            assert due.outgoing is not None and due.outgoing.a.shot == state.mix.outgoing.number
+
+
+@pytest.mark.parametrize("model_ms", [5, 30, 55, 90])
+def test_pictures_are_made_as_fast_as_the_model_allows(model_ms):
+    show = small_show((Shot(1, 0, 240),))
+    times = {due.shot.a.show_time_s for _, _, due in simulate(show, model_ms / 1000)[60:] if due.shot}
+    assert len(times) / 10 >= min(24, 0.75 / (model_ms / 1000))
+
+
+def test_two_neighbours_of_one_shot_are_blended_by_time():
+    shelf, show = Shelf(), small_show()
+    state = advance(first_state(show), [], 0.5, show)
+    for at in (0.4, 0.6):
+        aim = aim_at(state, at, show)
+        shelf.add([frame_for(aim, aim.layers[0])])
+    due = shelf.due(state)
+    assert due.shot is not None and due.shot.b is not None and due.shot.weight == pytest.approx(0.5, abs=1e-4)
+    held = shelf.due(state, hold=True)
+    assert held.shot is not None and held.shot.b is None
+
+
+def test_film_frames_are_held_not_blended():
+    shelf, show = Shelf(), small_show(source="film")
+    state = advance(first_state(show), [], 0.5, show)
+    for at in (0.49, 0.53):
+        aim = aim_at(state, at, show)
+        shelf.add([frame_for(aim, aim.layers[0], "film")])
+    due = shelf.due(state)
+    assert due.shot is not None and due.shot.b is None
+
+
+def test_a_picture_of_an_older_epoch_is_never_due_and_the_last_one_is_held_meanwhile():
+    shelf, show = Shelf(), small_show()
+    state = advance(first_state(show), [], 0.0, show)
+    aim = aim_at(state, 0.0, show)
+    shelf.add([frame_for(aim, aim.layers[0])])
+    assert not shelf.due(state).stale
+    sought = advance(state, [Command("/cineml/shot/4/go")], 0.1, show)
+    due = shelf.due(sought)
+    assert due.stale and due.shot is not None and due.shot.a.shot == 1
+
+
+def test_after_a_seek_the_first_picture_is_of_the_new_place():
+    show = small_show()
+    seen = simulate(show, 0.03, script={100: [Command("/cineml/transport/seek_frame", 80)]})
+    fresh = [due for _, state, due in seen[101:] if state.transport.epoch == 1 and not due.stale]
+    assert seen[104][2].stale is False and fresh[0].shot.a.shot == 4
+
+
+def test_a_paused_film_makes_its_picture_once_until_the_latent_changes():
+    show = small_show()
+    state = advance(first_state(show), [Command("/cineml/transport/pause")], 1.0, show)
+    aim = next_aim(state, None, 0.03, show)
+    assert aim is not None and aim.layers[0].film_position == Fraction(24)
+    later = advance(state, [], 2.0, show)
+    assert next_aim(later, aim, 0.03, show) is None
+    changed = advance(later, [Command("/cineml/latent/truncation", 0.5, 0.0)], 2.1, show)
+    assert next_aim(changed, aim, 0.03, show) is not None
+
+
+def test_between_loops_nothing_is_made_and_the_next_loop_begins_with_its_first_frame():
+    show = small_show(loop_pause_s=0.5)
+    seen = simulate(show, 0.03, seconds=12)
+    for now, state, due in seen[60:]:
+        assert (due.shot is None) == state.place.in_pause, now
+        if not state.place.in_pause:
+            assert due.shot.a.shot == state.mix.shot.number and not due.stale
+
+
+def test_a_glide_is_one_picture_and_a_jump_is_two():
+    dissolving = place_at(first_state(small_show()).transport, 35 / 24, small_show())
+    assert [layer.shot for layer in layers_at(dissolving, small_show())] == [3, 2]
+    gliding = small_show(score=Score(tuple(ScoreShot(n, entry="glide" if n == 3 else "jump") for n in range(1, 6))))
+    (layer,) = layers_at(dissolving, gliding)
+    assert (layer.glide_from, layer.glide_weight) == (2, pytest.approx(3 / 9))
+
+
+def test_a_loop_of_one_shot_is_not_blended_across_its_seam():
+    show = small_show((Shot(1, 0, 48),))
+    for _, _, due in simulate(show, 0.055, seconds=9)[60:]:
+        if due.shot.b is not None:
+            assert due.shot.b.film_position >= due.shot.a.film_position
