@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import queue
+import collections
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -44,6 +45,7 @@ class Screen(Protocol):
 
 
 class Compositor(Protocol):
+    def resize(self, size_px: tuple[int, int]) -> None: ...
     def draw(self, state: ShowState, due: Due) -> Any: ...
 
 
@@ -52,10 +54,11 @@ class Projector(Protocol):
 
 
 class Inference(Protocol):
+    def pace_of(self, source: str) -> float: ...
     @property
-    def pace_s(self) -> float: ...
-    @property
-    def waiting(self) -> Aim | None: ...
+    def waiting(self) -> Aim | None:
+        """The aim that has been given and not yet begun."""
+        ...
     def make(self, aim: Aim | None) -> None: ...
     def finished(self) -> list[Frame]: ...
     def make_and_wait(self, aim: Aim) -> list[Frame]: ...
@@ -72,6 +75,9 @@ class Report(Protocol):
     def overlay_lines(self) -> tuple[str, ...]: ...
 
 
+HALF_A_MS = 0.0005  # of tolerance, so that a duration of whole refreshes is that many refreshes
+
+Inbox = collections.deque[Command]
 Taker = Callable[[ShowState, int, npt.NDArray[np.uint8]], None]
 
 
@@ -80,6 +86,7 @@ class Parts:
     """Everything that __main__ has built for one show. inbox: commands from control threads.
 
     take: given (state, refresh, pixels) of each refresh where pictures are recorded. publish: snapshots for control.
+    flipped: given (state, perf_counter seconds) of each refresh.
     """
 
     show: Show
@@ -90,26 +97,21 @@ class Parts:
     inference: Inference
     report: Report
     soundtrack: Soundtrack | None = None
-    inbox: queue.SimpleQueue[Command] = field(default_factory=queue.SimpleQueue)
+    inbox: Inbox = field(default_factory=lambda: new_inbox())
     keyboard: Callable[[Sequence[str], ShowState, Show], list[Command]] | None = None
     publish: Callable[[ShowState], None] | None = None
     take: Taker | None = None
+    flipped: Callable[[ShowState, float], None] | None = None
 
 
-def new_inbox() -> queue.SimpleQueue[Command]:
-    """The one queue through which control threads reach the loop."""
-    return queue.SimpleQueue()
+def new_inbox() -> Inbox:
+    """The one queue through which control threads reach the loop. Bounded: of a flood the newest stay."""
+    return collections.deque(maxlen=4096)
 
 
-def drained(inbox: queue.SimpleQueue[Command]) -> list[Command]:
-    """All commands posted so far. Bounded by what is there when it starts, so a flood cannot hold the loop."""
-    found = []
-    for _ in range(inbox.qsize()):
-        try:
-            found.append(inbox.get_nowait())
-        except queue.Empty:
-            break
-    return found
+def drained(inbox: Inbox) -> list[Command]:
+    """All commands posted so far, no more than were there when it starts, so that a flood cannot hold the loop."""
+    return [inbox.popleft() for _ in range(len(inbox))]
 
 
 def overlay(state: ShowState, parts: Parts) -> tuple[str, ...]:
@@ -129,15 +131,23 @@ def overlay(state: ShowState, parts: Parts) -> tuple[str, ...]:
             *parts.report.overlay_lines)
 
 
-def play(parts: Parts, duration_s: float | None = None) -> ShowState:
+def play(parts: Parts, duration_s: float | None = None, lead_s: float = 0.0) -> ShowState:
     """The show in real time, until it is quit or duration_s of show time has passed. The loop never waits for a
-    model, a device or a message; only the screen's flip paces it. Returns the last state."""
+    model, a device or a message; only the screen's flip paces it. Returns the last state.
+
+    lead_s: how much later than now the film begins, so that its first sound is still ahead of the sound card's buffer.
+    """
     show, screen, shelf = parts.show, parts.screen, Shelf()
+    shelf.add(parts.inference.make_and_wait(aim_at(first_state(show), 0.0, show)))  # the only wait: nothing is seen yet
     begin_s = parts.clock.show_time_at(screen.next_flip_s())
+    if lead_s > 0:
+        # A quarter refresh before a flip: film frames then begin neither just after a flip (seen a whole refresh late)
+        # nor so close before one that the clock's jitter decides.
+        begin_s += (math.ceil(lead_s * screen.refresh_hz) - 0.25) / screen.refresh_hz
     state = first_state(show, begin_s)
     last_aim: Aim | None = None
     fullscreen = state.fullscreen
-    while not state.quit and (duration_s is None or state.show_time_s - begin_s < duration_s):
+    while not state.quit and (duration_s is None or state.show_time_s - begin_s < duration_s - HALF_A_MS):
         # The time the picture will be SEEN: a projector that shows it later gets it earlier.
         flip_s = screen.next_flip_s()
         now_s = max(parts.clock.show_time_at(flip_s + state.delay_ms / 1000), state.show_time_s)
@@ -159,7 +169,8 @@ def play(parts: Parts, duration_s: float | None = None) -> ShowState:
         # 3 what to make for the future. One aim waits at most, unless a seek has made it worthless.
         waiting = parts.inference.waiting
         if waiting is None or waiting.epoch != state.transport.epoch:
-            aim = next_aim(state, last_aim, parts.inference.pace_s, show)
+            pace_s = parts.inference.pace_of(show.score_shot(state.mix.shot.number).source)
+            aim = next_aim(state, last_aim, pace_s, show)
             if aim is not None:
                 parts.inference.make(aim)
                 last_aim = aim
@@ -169,6 +180,7 @@ def play(parts: Parts, duration_s: float | None = None) -> ShowState:
         due = shelf.due(state, hold=state.look["hold"] >= 0.5)
 
         # 5, 6 drawn
+        parts.compositor.resize(screen.size_px)  # full screen on another monitor is another size
         picture = parts.compositor.draw(state, due)
         parts.projector.draw(picture, screen.framebuffer, overlay(state, parts))
         pixels = screen.read() if parts.take else None
@@ -176,6 +188,8 @@ def play(parts: Parts, duration_s: float | None = None) -> ShowState:
         # 7 seen, and how late
         flipped_s = screen.swap()
         parts.report.flipped(state, due, flip_s, flipped_s)
+        if parts.flipped:
+            parts.flipped(state, flipped_s)
         if parts.publish:
             parts.publish(state)
         if parts.take and pixels is not None:

@@ -9,8 +9,8 @@ from player.show.cut_list import CutList, Shot
 from player.show.film import Film
 from player.show.show import Show
 
-SHOTS = (Shot(1, 0, 24), Shot(2, 24, 33), Shot(3, 33, 72, "dissolve", 8), Shot(4, 72, 96, out="fade", out_frames=6, out_colour="black"),
-         Shot(5, 96, 120, "fade", 5, "black"))
+SHOTS = (Shot(1, 0, 24), Shot(2, 24, 33), Shot(3, 33, 72, "dissolve", 8),
+         Shot(4, 72, 96, out="fade", out_frames=6, out_colour="black"), Shot(5, 96, 120, "fade", 5, "black"))
 
 
 def small_show(shots: tuple[Shot, ...] = SHOTS, rate: Fraction = Fraction(24), **more: object) -> Show:

@@ -148,3 +148,10 @@ def test_a_loop_of_one_shot_is_not_blended_across_its_seam():
     for _, _, due in simulate(show, 0.055, seconds=9)[60:]:
         if due.shot.b is not None:
             assert due.shot.b.film_position >= due.shot.a.film_position
+
+
+def test_a_called_key_does_not_leak_into_the_next_shots_early_picture():
+    show = small_show()
+    state = advance(first_state(show), [Command("/cineml/latent/key", "s01.f0003")], 0.9, show)
+    assert aim_at(state, 0.95, show).latent.key == "s01.f0003"
+    assert aim_at(state, 1.0, show).latent.key == ""

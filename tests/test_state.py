@@ -139,7 +139,8 @@ def test_a_named_key_is_held_until_its_shot_ends():
 
 
 def test_cues_fire_once_a_loop_and_go_fires_the_waiting_one():
-    show = small_show(cues=(Cue("worn", 24, (("/cineml/look/grain", 0.9, 0.0),)), Cue("dark", None, (("/cineml/output/fade", 0.0, 0.0),))))
+    show = small_show(cues=(Cue("worn", 24, (("/cineml/look/grain", 0.9, 0.0),)),
+                            Cue("dark", None, (("/cineml/output/fade", 0.0, 0.0),))))
     state, fired = first_state(show), []
     for k in range(1, 361):
         now = k / 30

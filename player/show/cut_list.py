@@ -115,7 +115,8 @@ def problems_of(cuts: CutList, where: str, film_frames: int | None = None) -> li
             found.append(Problem(at, f"starts at {s.start} and {kind} frame {expected}", f"start {expected}"))
         if s.into == "dissolve" and i == 0:
             found.append(Problem(at, "dissolves in, but no shot is before it", "cut or fade for the first shot"))
-        for name, kind, length, colour in (("in", s.into, s.in_frames, s.in_colour), ("out", s.out, s.out_frames, s.out_colour)):
+        ends = (("in", s.into, s.in_frames, s.in_colour), ("out", s.out, s.out_frames, s.out_colour))
+        for name, kind, length, colour in ends:
             if kind == "cut" and length != 0:
                 found.append(Problem(at, f"{name} is a cut with {name}_frames {length}", f"{name}_frames 0 for a cut"))
             if kind != "cut" and not 0 < length <= s.frames:
@@ -134,15 +135,21 @@ def problems_of(cuts: CutList, where: str, film_frames: int | None = None) -> li
     return found
 
 
+def _is_whole(text: str) -> bool:
+    """Whether int() reads it: isdigit alone lets through '²', and more digits than int() takes."""
+    return text.isascii() and text.isdigit() and len(text) <= 12
+
+
 def parse_csv(text: str, where: str) -> CutList:
     """A cut list from the text of a CSV (DESIGN section 6). Raises ShowError with every problem found."""
     found: list[Problem] = []
     head: dict[str, str] = {}
-    lines = text.lstrip("\ufeff").splitlines()
+    # Not splitlines: it would break a label at characters that only look like line ends to it.
+    lines = text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
     body_from = 0
     for i, line in enumerate(lines):
         # A spreadsheet that saves the list again pads the head lines with commas and may quote them.
-        stripped = line.strip().strip('"').rstrip(",").strip().strip('"')
+        stripped = line.strip().strip('"').rstrip(",;").strip().strip('"')
         if stripped.startswith("#"):
             key, _, value = stripped[1:].partition(":")
             head[key.strip().lower()] = value.strip()
@@ -156,8 +163,9 @@ def parse_csv(text: str, where: str) -> CutList:
         found.append(Problem(where, "the line '# rate:' is missing", "a head line like '# rate: 24/1'"))
     except ValueError as e:
         found.append(Problem(f"{where}: rate", str(e)))
-    if not head.get("frames", "").isdigit():
-        found.append(Problem(f"{where}: frames", f"'# frames:' is {head.get('frames', 'missing')!r}", "a whole number of frames"))
+    if not _is_whole(head.get("frames", "")):
+        given = f"'# frames:' is {head.get('frames', 'missing')[:40]!r}"
+        found.append(Problem(f"{where}: frames", given, "a whole number of frames"))
     sample = lines[body_from] if body_from < len(lines) else ""
     delimiter = ";" if sample.count(";") > sample.count(",") else ","  # spreadsheets in half of Europe write ';'
     rows = list(csv.reader(io.StringIO("\n".join(lines[body_from:])), delimiter=delimiter))
@@ -179,9 +187,9 @@ def parse_csv(text: str, where: str) -> CutList:
         numbers: dict[str, int] = {}
         for name in ("shot", "start", "end", "in_frames", "out_frames"):
             value = cells.get(name) or "0"
-            if not value.isdigit():
-                found.append(Problem(at, f"{name} is {value!r}", "a whole number, 0 or more"))
-            numbers[name] = int(value) if value.isdigit() else 0
+            if not _is_whole(value):
+                found.append(Problem(at, f"{name} is {value[:40]!r}", "a whole number, 0 or more"))
+            numbers[name] = int(value) if _is_whole(value) else 0
         into, out = (cells.get("in") or "cut").lower(), (cells.get("out") or "cut").lower()
         if into not in IN_KINDS:
             found.append(Problem(at, f"in is {into!r}", ", ".join(IN_KINDS), nearest(into, IN_KINDS)))

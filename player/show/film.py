@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+# Digits are counted: Fraction("1e999999999") would fill the memory with zeros.
+_RATE = re.compile(r"\d{1,9}(\.\d{1,9}|/\d{1,9})?", re.ASCII)
 _DROP_FRAME_RATES = (Fraction(30000, 1001), Fraction(60000, 1001))
 
 
@@ -41,11 +43,13 @@ def parse_rate(text: str) -> Fraction:
 
     Raises ValueError for anything that is not a rate between 1 and 1000.
     """
-    text = text.strip()
+    text = text.replace(" ", "")
     decimals = {"23.976": Fraction(24000, 1001), "23.98": Fraction(24000, 1001), "29.97": Fraction(30000, 1001),
                 "47.95": Fraction(48000, 1001), "59.94": Fraction(60000, 1001)}
     try:
-        rate = decimals.get(text) or Fraction(text.replace(" ", ""))
+        if not _RATE.fullmatch(text):
+            raise ValueError
+        rate = decimals.get(text) or Fraction(text)
     except (ValueError, ZeroDivisionError):
         raise ValueError(f"{text!r} is not a frame rate like 24/1, 25 or 30000/1001") from None
     if not 1 <= rate <= 1000:
@@ -84,6 +88,8 @@ def parse_timecode(text: str, rate: Fraction) -> int:
         if mark == ";":
             if rate not in _DROP_FRAME_RATES:
                 raise ValueError(f"{text!r} is drop-frame timecode, which exists at 29.97 and 59.94 only")
+            if int(secs) == 0 and int(ff) < base // 15 and total_minutes % 10:
+                raise ValueError(f"{text!r} is a number that drop-frame timecode leaves out")
             frame -= base // 15 * (total_minutes - total_minutes // 10)
         return frame
     raise ValueError(f"{text!r} is not a time; write frames (300), seconds (12.5s) or hh:mm:ss:ff")

@@ -74,7 +74,8 @@ LATENT = (
     _f("/cineml/latent/truncation", 1.0, 0.0, 1.5, "", "psi: 0 is the generator's mean picture, 1 the score's own."),
     _f("/cineml/latent/walk_offset", 0.0, -240.0, 240.0, "frames", "Reads the walk this many frames later."),
     _f("/cineml/latent/freedom", 0.0, 0.0, 4.0, "sigma of W", "How far the latent may wander from the score's path."),
-    Parameter("/cineml/latent/noise_seed", "int", 0, "Seed of the generator's noise; 0 is the noise it was trained with.", 0, 2**31 - 1),
+    Parameter("/cineml/latent/noise_seed", "int", 0, "Seed of the generator's noise; 0 is the noise it was trained with.",
+              0, 2**31 - 1),
     _f("/cineml/latent/noise_amount", 1.0, 0.0, 4.0, "", "Strength of the generator's noise.", glides=True),
     Parameter("/cineml/latent/key", "text", "", "Jump to this key latent until the shot ends; empty returns to the walk."),
 )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import tomllib
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,8 +80,8 @@ def _read_arrays(path: Path, found: list[Problem]) -> dict[str, np.ndarray[Any, 
             return {k: data[k] for k in data.files}
     except FileNotFoundError:
         found.append(Problem(path.name, "is missing", "the arrays of the score beside its text"))
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as e:
-        found.append(Problem(path.name, f"cannot be read ({e})", "an .npz written by cineml", "write the score again with cineml remap"))
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, KeyError, RuntimeError, MemoryError) as e:
+        found.append(Problem(path.name, f"cannot be read ({e})", "an .npz written by cineml", "make it again: cineml remap"))
     return {}
 
 
@@ -92,7 +94,8 @@ def _read_walks(path: Path, found: list[Problem]) -> dict[str, Walk]:
             frames = arrays[f"{name}/frames"]
             names = arrays[f"{name}/names"] if f"{name}/names" in arrays else np.array([f"{name}.{i}" for i in frames])
             if keys.dtype.kind != "f" or frames.dtype.kind not in "iu" or names.dtype.kind != "U":
-                raise ValueError(f"keys {keys.dtype}, frames {frames.dtype}, names {names.dtype} are not float, integer and text")
+                kinds = f"keys {keys.dtype}, frames {frames.dtype}, names {names.dtype}"
+                raise ValueError(f"{kinds} are not float, integer and text")
             walks[name] = Walk(name, keys.astype(np.float32), frames.astype(np.int64), tuple(str(n) for n in names))
         except KeyError as e:
             found.append(Problem(f"{path.name}: {name}", f"has no array {e}", "keys, frames and names for each walk"))
@@ -136,7 +139,7 @@ def read_score(path: Path) -> Score:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as e:
         raise ShowError(Problem(str(path), f"cannot be read ({e.strerror})", "a score as TOML")) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+    except (ValueError, RecursionError) as e:  # not TOML, or not UTF-8
         raise ShowError(Problem(path.name, f"is not TOML: {e}")) from None
     rows = data.get("shot", [])
     if not isinstance(rows, list):
@@ -149,7 +152,9 @@ def read_score(path: Path) -> Score:
             found.append(Problem(f"{path.name}: shot {s.number}", "stands twice", "one [[shot]] a shot"))
         seen.add(s.number)
     needs_walks = any(s.source == "generator" for s in shots)
-    walks = _read_walks(path.with_suffix(".npz"), found) if needs_walks else {}
+    arrays = path.with_suffix(".npz")
+    # Read even when no shot plays them now: a tool that rewrites the score must not lose them.
+    walks = _read_walks(arrays, found) if needs_walks or arrays.exists() else {}
     for s in shots:
         if s.source == "generator" and s.walk not in walks and not any(p.where.startswith(path.stem + ".npz") for p in found):
             found.append(Problem(f"{path.name}: shot {s.number}: walk", f"is {s.walk!r}", "a walk of " + path.stem + ".npz",
@@ -169,13 +174,18 @@ def _toml_value(value: Any) -> str:
     if isinstance(value, (int, float)):
         return repr(value)
     if isinstance(value, str):
-        # TOML basic strings escape as JSON does, for everything a label or a path may hold.
-        return json.dumps(value, ensure_ascii=False)
+        # TOML basic strings escape as JSON does, but for DEL.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(_toml_value(v) for v in value) + "]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_toml_value(k)} = {_toml_value(v)}" for k, v in value.items()) + "}"
+        return "{" + ", ".join(f"{_toml_key(k)} = {_toml_value(v)}" for k, v in value.items()) + "}"
     return _toml_value(str(value))  # dates and times, which only a person can have put there
+
+
+def _toml_key(key: str) -> str:
+    """Bare where it may be, else quoted."""
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _toml_value(key)
 
 
 def format_score(score: Score) -> str:
@@ -183,14 +193,16 @@ def format_score(score: Score) -> str:
     out = io.StringIO()
     out.write(f"generator_sha256 = {_toml_value(score.generator_sha256)}\n")
     for key, value in score.extra.items():
-        out.write(f"{key} = {_toml_value(value)}\n")
+        out.write(f"{_toml_key(key)} = {_toml_value(value)}\n")
     for s in score.shots:
         out.write("\n[[shot]]\n")
         row: dict[str, Any] = {"number": s.number, "walk": s.walk, "source": s.source, "clip": s.clip, "look": s.look,
-                               "entry": s.entry, "lock": s.lock, "pin": s.pin, "ban": s.ban, **s.extra}
+                               "entry": s.entry, "lock": s.lock, "pin": s.pin, "ban": s.ban}
         for key, value in row.items():
             if value not in ("", (), None) or key in ("number", "source", "entry", "lock"):
                 out.write(f"{key} = {_toml_value(value)}\n")
+        for key, value in s.extra.items():
+            out.write(f"{_toml_key(key)} = {_toml_value(value)}\n")
     return out.getvalue()
 
 

@@ -51,13 +51,14 @@ class Output:
 @dataclass(frozen=True)
 class SoundOut:
     """Where the sound goes. device: by (part of a) name, '' = default. channels: for each channel of the soundtrack the
-    device channel from 1 that plays it; empty = in order. delay_ms: see the parameter. buffer_ms: asked latency."""
+    device channel from 1 that plays it; empty = in order. delay_ms: see the parameter. buffer_ms: asked latency (60
+    underran on a busy machine)."""
 
     device: str = ""
     channels: tuple[int, ...] = ()
     volume: float = 1.0
     delay_ms: float = 0.0
-    buffer_ms: float = 60.0
+    buffer_ms: float = 100.0
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,8 @@ class Walk:
         if self.keys.ndim != 3 or len(self.keys) == 0:
             raise ValueError(f"walk {self.name!r}: keys have shape {self.keys.shape}, not [K, num_ws or 1, w_dim]")
         if self.frames.shape != (len(self.keys),) or len(self.names) != len(self.keys):
-            raise ValueError(f"walk {self.name!r}: {len(self.keys)} keys but {self.frames.shape} frames, {len(self.names)} names")
+            counts = f"{len(self.keys)} keys but {self.frames.shape} frames, {len(self.names)} names"
+            raise ValueError(f"walk {self.name!r}: {counts}")
         if np.any(np.diff(self.frames) <= 0):
             raise ValueError(f"walk {self.name!r}: its frames do not increase")
         if not np.all(np.isfinite(self.keys)):

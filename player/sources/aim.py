@@ -7,7 +7,7 @@ with the new shot's first picture made early and held, is late by half a refresh
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from player.show.show import Show
@@ -62,7 +62,10 @@ def layers_at(place: Place, show: Show) -> tuple[Layer, ...]:
 def aim_at(state: ShowState, show_time_s: float, show: Show) -> Aim:
     """The aim for one show time, with the state's transport and latents."""
     place = state.picture if state.freeze else place_at(state.transport, show_time_s, show)
-    return Aim(show_time_s, state.transport.epoch, layers_at(place, show), state.latent, show.seed)
+    layers, latent = layers_at(place, show), state.latent
+    if latent.key and layers and layers[0].shot != state.key_shot:
+        latent = replace(latent, key="")  # a key that was called for lasts until its shot ends, and this one is ahead
+    return Aim(show_time_s, state.transport.epoch, layers, latent, show.seed)
 
 
 def next_aim(state: ShowState, last: Aim | None, pace_s: float, show: Show) -> Aim | None:

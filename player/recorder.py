@@ -1,0 +1,256 @@
+"""A recording of the output: H.264 with the sound, written as it comes, in place only when it is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import queue
+import threading
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from player.show.problem import Problem, ShowError
+
+log = logging.getLogger("cineml")
+
+SAMPLE_RATE_HZ = 48000
+AAC_FRAME = 1024
+QUEUE_BYTES = 64 << 20
+CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
+BT709, LIMITED = 1, 1  # ITU-T H.273 code points: primaries, transfer and matrix 1; range limited
+
+Pixels = npt.NDArray[np.uint8]
+SoundBlock = npt.NDArray[np.float32]
+# Sound as a whole, [samples, channels] at 48 kHz, or a function (first sample, count) -> [count, channels] of it.
+Sound = SoundBlock | Callable[[int, int], SoundBlock]
+
+
+class Recorder:
+    """Writes one film: H.264 (yuv420p, BT.709, limited range) and AAC.
+
+    add() numbers pictures from 0 at `fps`; a gap in the numbers is filled with the picture before it, so that the film
+    keeps real time. realtime: add() never waits: where the encoder is behind, the picture is dropped and the one
+    before held. Otherwise add() waits, and the file is the same from run to run. The file stands at its place only
+    after finish(); used in a with block, an exception (Ctrl-C too) leaves nothing behind.
+
+    Raises ShowError at once where the path cannot be written, and in finish() (in add() too, unless realtime) where the
+    encoder or the disk failed on the way.
+    """
+
+    def __init__(self, path: Path, size_px: tuple[int, int], fps: Fraction, sound: Sound | None = None, *,
+                 realtime: bool = False, crf: int = 18, preset: str = "") -> None:  # fmt: skip
+        self.path, self._fps, self._sound = Path(path), Fraction(fps), sound
+        self._width, self._height = size_px
+        self._realtime = realtime
+        self.frames = 0  # pictures in the film so far, held ones counted
+        self.held = 0  # of these: repeated, because none was given or the encoder was behind
+        self.dropped = 0  # given, but not taken by an encoder that was behind
+        self._part = self.path.with_name(f".{self.path.stem}.part{self.path.suffix}")
+        self._queue: queue.Queue[tuple[Pixels, int] | None] = queue.Queue(
+            max(4, min(64, QUEUE_BYTES // max(1, self._width * self._height * 3))))  # fmt: skip
+        self._failure: BaseException | None = None
+        self._last_index = -1
+        self._sound_at = 0
+        self._cancelled = threading.Event()
+        # In real time the encoder shares the cores with generator and loop: at 640x360 ultrafast takes 3 ms of processor
+        # time a picture, superfast 6, veryfast 10, at 10, 8 and 5 Mbit/s of grainy film.
+        self._open(crf, preset or ("ultrafast" if realtime else "veryfast"))
+        self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
+        self._thread.start()
+
+    def _open(self, crf: int, preset: str) -> None:
+        import av
+
+        kind = CONTAINERS.get(self.path.suffix.lower())
+        if kind is None:
+            raise ShowError(Problem(str(self.path), f"ends in {self.path.suffix!r}", " ".join(CONTAINERS)))
+        if self.path.is_dir():
+            raise ShowError(Problem(str(self.path), "is a folder", "the name of a film to write"))
+        try:
+            self._part.open("wb").close()
+        except OSError as e:
+            problem = Problem(str(self.path), f"cannot be written ({e.strerror})", "a folder that can be written")
+            raise ShowError(problem) from None
+        options = {"movflags": "+faststart"} if kind != "matroska" else {}
+        self._container = av.open(str(self._part), "w", format=kind, options=options)
+        video: Any = self._container.add_stream("libx264", rate=self._fps)
+        video.width, video.height = self._width + self._width % 2, self._height + self._height % 2
+        video.pix_fmt = "yuv420p"
+        video.time_base = 1 / self._fps
+        # A fixed number of threads: x264 is deterministic for the same number, not between numbers. A key frame a second
+        # at most, so that a viewer can scrub.
+        video.options = {"preset": preset, "crf": str(crf), "g": str(max(1, round(self._fps))), "threads": "2"}
+        context = video.codec_context
+        context.color_primaries = context.color_trc = context.colorspace = BT709
+        context.color_range = LIMITED
+        self._video = video
+        self._audio: Any = None
+        if self._sound is not None:
+            channels = (self._sound(0, 0) if callable(self._sound) else self._sound).shape[1]
+            self._layout = {1: "mono", 2: "stereo", 4: "quad", 6: "5.1", 8: "7.1"}.get(channels, "stereo")
+            self._channels = channels if self._layout != "stereo" else 2
+            self._audio = self._container.add_stream("aac", rate=SAMPLE_RATE_HZ, layout=self._layout)
+            self._audio.bit_rate = 96_000 * self._channels
+            self._audio.time_base = Fraction(1, SAMPLE_RATE_HZ)
+
+    def add(self, pixels: Pixels, frame_index: int) -> None:
+        """One picture, uint8 [H, W, 3] of size_px, not written again by the caller. frame_index: its place in the film,
+        from 0; one that is not greater than the last is left out."""
+        if self._failure is not None:
+            if self._realtime:
+                return  # the show goes on; finish() says it
+            self._raise()
+        if pixels.shape != (self._height, self._width, 3) or pixels.dtype != np.uint8:
+            raise ValueError(f"a picture {pixels.dtype} {pixels.shape} for a film of {self._width} x {self._height}")
+        if frame_index <= self._last_index:
+            return
+        if self._realtime:
+            try:
+                self._queue.put_nowait((pixels, frame_index))
+            except queue.Full:
+                self.dropped += 1
+                return
+        else:
+            self._put((pixels, frame_index))
+        self._last_index = frame_index
+
+    def _put(self, item: tuple[Pixels, int] | None) -> None:
+        while True:  # in steps, so that a thread that has failed is noticed and Ctrl-C is heard
+            try:
+                self._queue.put(item, timeout=0.2)
+                return
+            except queue.Full:
+                if self._failure is not None:
+                    self._raise()
+
+    def finish(self, frames: int | None = None) -> Path:
+        """Encodes what is left and puts the film at its place. frames: the film's whole length; the last picture is held
+        up to it. Returns the path. Raises ShowError where something failed on the way (nothing is left then)."""
+        try:
+            if self._failure is None:
+                self._put(None)
+            self._thread.join()
+            if self._failure is not None:
+                self._raise()
+            if self.frames == 0:
+                raise ShowError(Problem(str(self.path), "has no picture to record", "at least one"))
+            self._hold_until(frames or 0)
+            self._flush()
+            self._container.close()
+            os.replace(self._part, self.path)
+        except BaseException as e:
+            self.abort()
+            if isinstance(e, OSError):
+                raise ShowError(Problem(str(self.path), f"could not be written to its end ({e})")) from None
+            raise
+        return self.path
+
+    def abort(self) -> None:
+        """Ends the recording and leaves nothing of it."""
+        self._cancelled.set()
+        with contextlib.suppress(queue.Full):
+            self._queue.put_nowait(None)
+        self._thread.join(5.0)
+        with contextlib.suppress(Exception):
+            self._container.close()
+        self._part.unlink(missing_ok=True)
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None:
+            self.finish()
+        else:
+            self.abort()
+
+    def _raise(self) -> None:
+        failure = self._failure
+        if isinstance(failure, ShowError):
+            raise failure
+        problem = Problem(str(self.path), f"could not be written to its end ({failure})", "room on the disk")
+        raise ShowError(problem) from failure
+
+    # --- the encoding thread's side
+
+    def _work(self) -> None:
+        try:
+            while not self._cancelled.is_set() and (item := self._queue.get()) is not None:
+                if not self._cancelled.is_set():
+                    self._hold_until(item[1])
+                    self._encode(item[0])
+        except Exception as e:  # handed to the main thread, which says it in a person's words
+            self._failure = e
+            log.error("recording %s failed: %s", self.path.name, e)
+
+    def _hold_until(self, index: int) -> None:
+        """Repeats the picture before until the film is `index` pictures long; before the first one, black."""
+        while self.frames < index:
+            if self.frames == 0:
+                self._encode(np.zeros((self._height, self._width, 3), np.uint8))
+            else:
+                self._encode(None)
+            self.held += 1
+
+    def _encode(self, pixels: Pixels | None) -> None:
+        """One more picture (None: the one before again), and the sound that goes with it."""
+        if pixels is not None:
+            self._picture = self._converted(pixels)
+        self._picture.pts = self.frames
+        for packet in self._video.encode(self._picture):
+            self._container.mux(packet)
+        self.frames += 1
+        if self._audio is not None:
+            self._encode_sound(round(self.frames / self._fps * SAMPLE_RATE_HZ))
+
+    def _converted(self, pixels: Pixels) -> Any:
+        """uint8 [H, W, 3] sRGB as a yuv420p frame, BT.709 limited, its last row and column doubled where odd."""
+        import av
+        from av.video.reformatter import Interpolation
+
+        if self._width % 2 or self._height % 2:
+            pixels = np.pad(pixels, ((0, self._height % 2), (0, self._width % 2), (0, 0)), mode="edge")
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+        made = frame.reformat(format="yuv420p", dst_colorspace=BT709, src_color_range=2, dst_color_range=LIMITED,
+                              interpolation=Interpolation.BICUBIC | Interpolation.ACCURATE_RND, threads=1,
+                              dst_color_trc=BT709, dst_color_primaries=BT709)  # fmt: skip
+        made.time_base = 1 / self._fps
+        return made
+
+    def _encode_sound(self, until: int, last: bool = False) -> None:
+        """Whole AAC frames up to sample `until`; the last one may be short."""
+        import av
+
+        while self._sound_at + AAC_FRAME <= until or (last and self._sound_at < until):
+            count = min(AAC_FRAME, until - self._sound_at)
+            block = self._sound_block(self._sound_at, count)  # [count, channels]
+            planes = np.ascontiguousarray(block[:, : self._channels].T.astype(np.float32))
+            frame = av.AudioFrame.from_ndarray(planes, format="fltp", layout=self._layout)
+            frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE_HZ, self._sound_at, Fraction(1, SAMPLE_RATE_HZ)
+            for packet in self._audio.encode(frame):
+                self._container.mux(packet)
+            self._sound_at += count
+
+    def _sound_block(self, start: int, count: int) -> SoundBlock:
+        """Samples [start, start + count), silence where the sound has ended."""
+        sound = self._sound
+        assert sound is not None
+        block = sound(start, count) if callable(sound) else sound[start : start + count]
+        if len(block) < count:
+            block = np.concatenate([block, np.zeros((count - len(block), block.shape[1]), np.float32)])
+        return block
+
+    def _flush(self) -> None:
+        """The rest of the sound, to exactly the picture's length, and what the encoders hold back."""
+        if self._audio is not None:
+            self._encode_sound(round(self.frames / self._fps * SAMPLE_RATE_HZ), last=True)
+        for stream in (self._video, self._audio):
+            for packet in stream.encode(None) if stream is not None else ():
+                self._container.mux(packet)

@@ -1,0 +1,56 @@
+"""The linear picture -> one physical output: sRGB coding, a still dither, and the technicians' overlay."""
+
+from __future__ import annotations
+
+import moderngl
+
+from player.screen.overlay import Overlay, margin_px
+from player.screen.program import Programs
+from player.show.show import Output
+
+
+class Projector:
+    """Draws the picture to an output. Main thread only."""
+
+    def __init__(self, ctx: moderngl.Context, output: Output):
+        self._ctx = ctx
+        self.output = output
+        self._programs = Programs(ctx)
+        self._overlay = Overlay(ctx)
+        for stretch in (0, 1):
+            self._programs.get("project.frag", {"STRETCH": stretch})
+        self._programs.get("overlay.frag")
+
+    def draw(self, picture: moderngl.Texture, framebuffer: moderngl.Framebuffer,
+             overlay_lines: tuple[str, ...] = ()) -> None:
+        """Draws over the framebuffer's viewport.
+
+        picture: linear light, texel row 0 = the top row; of another size than the viewport it is stretched to it (for
+        the refresh in which a window has changed its size). overlay_lines: drawn over it, top left.
+        """
+        x, y, width, height = viewport = framebuffer.viewport
+        framebuffer.use()
+        stretch = picture.size != (width, height)
+        kind = moderngl.LINEAR if stretch else moderngl.NEAREST
+        if picture.filter != (kind, kind):
+            picture.filter = (kind, kind)
+        picture.use(0)
+        self._programs.draw("project.frag", {"STRETCH": int(stretch)},
+                            {"picture": 0, "size": (width, height), "corner": (x, y)})
+        letters = self._overlay.texture(overlay_lines, (width, height))
+        if letters is None:
+            return
+        margin = margin_px((width, height))
+        corner = (x + margin, y + height - margin - letters.height)
+        framebuffer.viewport = (*corner, *letters.size)
+        letters.use(0)
+        self._ctx.enable(moderngl.BLEND)
+        self._ctx.blend_func = moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA
+        self._programs.draw("overlay.frag", {}, {"letters": 0, "size": letters.size, "corner": corner})
+        self._ctx.disable(moderngl.BLEND)
+        framebuffer.viewport = viewport
+
+    def release(self) -> None:
+        """Gives the GL objects back."""
+        self._programs.release()
+        self._overlay.release()

@@ -1,0 +1,241 @@
+"""A show from its TOML file: read, checked as a whole, and built; every problem is said in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+from player.show.cut_list import CutList, Shot, problems_of, read_csv
+from player.show.film import Film, parse_rate, parse_timecode
+from player.show.parameter import LOOK, LOOK_NAMES
+from player.show.problem import Problem, ShowError, nearest
+from player.show.request import Refusal, check_request
+from player.show.score import Score, read_score
+from player.show.score_check import generator_problem, score_problems
+from player.show.show import SHOW_SOURCES, Control, Cue, Look, Output, Show, SoundOut
+from player.show.toml_table import TomlTable, file_problem, read_toml, said
+from player.show.venue import ROLES, Venue, control_keys, load_venue, outputs_of, sound_keys, with_venue
+
+__all__ = ["Probe", "Venue", "load_show", "load_venue", "with_venue"]
+
+Probe = Callable[[Path], tuple[Fraction, int, int, int]]
+"""What a film file says of itself: (rate, frames, width, height). Raises ShowError for what it cannot read."""
+
+MAX_FRAMES = 10_000_000  # four days at 24 frames a second
+CARD_SHOT_S = 5
+
+
+def _rate(table: TomlTable) -> Fraction | None:
+    given = table.value("rate")
+    if given is None:
+        return None
+    try:
+        # repr of 23.976 is '23.976', which parse_rate knows to mean 24000/1001
+        return parse_rate(given if isinstance(given, str) else repr(given))
+    except ValueError:
+        table.bad("rate", f"is {said(given)}", 'a frame rate between 1 and 1000, such as 24, "24/1" or "30000/1001"')
+        return None
+
+
+def _film(table: TomlTable, probe: Probe | None) -> tuple[Film, bool]:
+    """The film, and whether its rate and length are certain enough to check others against them."""
+    path, sound = table.path("file"), table.path("sound")
+    rate = _rate(table)
+    frames = table.whole("frames", 0, 1, MAX_FRAMES, "frames")
+    width, height = table.whole("width", 0, 16, 16384, "px"), table.whole("height", 0, 16, 16384, "px")
+    if path is not None and probe is not None:
+        try:
+            facts = probe(path)
+        except ShowError as e:
+            table.found.extend(e.problems)
+        else:
+            written = (rate, frames, width, height)
+            for key, given, real in zip(("rate", "frames", "width", "height"), written, facts, strict=True):
+                if given and given != real:
+                    table.bad(key, f"is {given}, but {path.name} has {real}", f"{real}, or leave it out")
+            rate, frames, width, height = facts
+    elif not (table.has("file") and probe):
+        # No file to ask: the facts must be written down. A file that is named but broken was noted above; that will do.
+        for key, value in (("rate", rate), ("frames", frames), ("width", width), ("height", height)):
+            if not value and not table.has(key):
+                table.bad(key, "is missing", "rate, frames, width and height where there is no film file to ask")
+    certain = bool(rate and frames)
+    return Film(rate or Fraction(24), frames or 1, width or 640, height or 480, path, sound), certain
+
+
+def _made_up_cuts(film: Film, name: str, source: str) -> CutList:
+    """Shots of 5 s for a test card; one shot for a film that nobody has cut yet."""
+    step = max(1, int(CARD_SHOT_S * film.rate)) if source == "testcard" else film.frames
+    starts = range(0, film.frames, step)
+    shots = tuple(Shot(i, start, min(start + step, film.frames)) for i, start in enumerate(starts, 1))
+    return CutList(name, film.rate, film.frames, shots)
+
+
+def _cuts(table: TomlTable, film: Film, certain: bool, name: str, source: str) -> CutList | None:
+    """The cut list; None where it is named and unsound (noted)."""
+    if not table.has("cuts"):
+        table.text("cuts")  # so that the key counts as known
+        return _made_up_cuts(film, name, source)
+    path = table.path("cuts")
+    if path is None:
+        return None
+    try:
+        cuts = read_csv(path)
+    except ShowError as e:
+        table.found.extend(e.problems)
+        return None
+    if certain:
+        table.found.extend(problems_of(cuts, path.name, film.frames))
+        if cuts.rate != film.rate:
+            given = f"is {cuts.rate}, the film has {film.rate}"
+            table.found.append(Problem(f"{path.name}: rate", given, str(film.rate)))
+    return cuts
+
+
+def _looks(top: TomlTable) -> dict[str, Look]:
+    looks = {}
+    by_name = {p.name: p for p in LOOK}
+    for name, table in top.named_tables("look").items():
+        values: dict[str, float] = {}
+        for key in LOOK_NAMES:
+            p = by_name[key]
+            if p.kind == "bool":
+                value = float(table.flag(key, bool(p.default)))
+            else:
+                value = table.number(key, float(p.default or 0), float(p.low or 0), float(p.high or 0), p.unit)
+            if table.has(key):
+                values[key] = value
+        table.done()
+        looks[name] = Look(name, values)
+    return looks
+
+
+def _frame(table: TomlTable, key: str, film: Film, certain: bool) -> int | None:
+    """A film frame written as a time; None where the key is missing or wrong."""
+    given = table.value(key)
+    if given is None:
+        return None
+    try:
+        if isinstance(given, bool) or not isinstance(given, (int, str)) or (isinstance(given, int) and given < 0):
+            raise ValueError(f"{said(given)} is not a time")
+        frame = given if isinstance(given, int) else parse_timecode(given, film.rate)
+    except ValueError as e:
+        table.bad(key, str(e), 'frames (300), or in quotes seconds ("12.5s") or "hh:mm:ss:ff"')
+        return None
+    if certain and frame >= film.frames:
+        table.bad(key, f"{said(given)} is frame {frame}, after the film's end", f"frames 0 to {film.frames - 1}")
+        return None
+    return frame
+
+
+def _is_send(row: object) -> bool:
+    return isinstance(row, list) and len(row) > 0 and isinstance(row[0], str)
+
+
+def _cues(top: TomlTable, show: Show, certain: bool) -> tuple[Cue, ...]:
+    cues: list[Cue] = []
+    for table in top.tables("cue"):
+        name = table.text("name")
+        waits = table.flag("go", False)
+        at = _frame(table, "at", show.film, certain)
+        if table.has("at") == waits:
+            given = "and go = true both stand there" if waits else "is missing"
+            table.bad("at", given, 'either at = "hh:mm:ss:ff" or go = true')
+        sends = []
+        rows = table.value("send")
+        if not isinstance(rows, list) or not rows or not all(_is_send(row) for row in rows):
+            table.bad("send", "is missing" if rows is None else f"is {said(rows)}",
+                      'a list such as [["/cineml/look/grain", 0.4, 2.0]]: address, value, glide in seconds')
+            rows = []
+        for row in rows:
+            asked = check_request(row[0], row[1:], show)
+            if isinstance(asked, Refusal):
+                table.bad("send", f"{asked.address} {asked.reason}", "what docs/OSC.md lists")
+            elif asked.note:
+                table.bad("send", f"{asked.address}: {asked.note}", "values within the range in docs/OSC.md")
+            else:
+                sends.append((asked.address, asked.value, asked.glide_s))
+        table.done()
+        cues.append(Cue(name or f"cue {len(cues) + 1}", at, tuple(sends)))
+    return tuple(cues)
+
+
+def _generator(top: TomlTable) -> Path | None:
+    table = top.table("generator")
+    folder = table.path("folder", folder=True)
+    if folder is not None:
+        for part in ("mapping.onnx", "synthesis.onnx"):
+            if reason := file_problem(folder / part):
+                allowed = "a folder with mapping.onnx and synthesis.onnx"
+                table.bad("folder", f"{part} in {folder.name!r} {reason}", allowed)
+    table.done()
+    return folder
+
+
+def _score(top: TomlTable) -> tuple[Score | None, Path | None]:
+    table = top.table("score")
+    path = table.path("file")
+    table.done()
+    if path is None:
+        return None, None
+    try:
+        return read_score(path), path
+    except ShowError as e:
+        top.found.extend(e.problems)
+        return None, path
+
+
+def load_show(path: Path, probe: Probe | None = None) -> Show:
+    """The show of a TOML file, with its cut list and score read and checked against one another.
+
+    probe: asks a film file for its rate, length and size (player.sources.film_reader.probe_film); without it they must
+    stand in the file. Raises ShowError with every problem, in the order of the file's tables.
+    """
+    found: list[Problem] = []
+    top = TomlTable(read_toml(path, "a show"), path, "", found)
+    name = top.text("name", path.stem)
+    film_table, play = top.table("film"), top.table("play")
+    source = play.text("source", "film" if film_table.has("file") else "testcard", SHOW_SOURCES)
+    film, certain = _film(film_table, probe)
+    cuts = _cuts(film_table, film, certain, name, source)
+    film_table.done()
+    if not certain and cuts is not None and film_table.has("cuts"):
+        # The film could not be asked: its cut list knows rate and length well enough to check the rest.
+        film, certain = replace(film, rate=cuts.rate, frames=cuts.frames), True
+
+    loop, pause_s = play.flag("loop", True), play.number("loop_pause_s", 0.0, 0.0, 3600.0, "s")
+    start, seed = _frame(play, "start", film, certain), play.whole("seed", 1967, 0, 2**31 - 1)
+    look = play.text("look")
+    play.done()
+
+    generator = _generator(top)
+    score, score_path = _score(top)
+    fallback_table = top.table("fallback")
+    fallback = fallback_table.path("file")
+    fallback_table.done()
+    looks = _looks(top)
+    if look and look not in looks:
+        play.bad("look", f"is {look!r}", "a [look.NAME] of this file", nearest(look, looks))
+    outputs = outputs_of(top, "output", with_fit=True)
+    sound, control = sound_keys(top.table("sound")), control_keys(top.table("control"), with_glide=True)
+
+    clips: Mapping[int, Path] = {}
+    score_named = top.table("score").has("file")
+    if certain and cuts is not None and (score is not None or not score_named):
+        # A score that is named but could not be read was noted; what its shots lack cannot be known.
+        found += score_problems(score, score_path, cuts, source, looks, film_table.has("file"),
+                                top.table("generator").has("folder"), path.name)
+    if score is not None and score_path is not None:
+        clips = {row.number: score_path.parent / row.clip for row in score.shots if row.source == "clip"}
+        if generator is not None and (problem := generator_problem(generator, score, path.name)):
+            found.append(problem)
+    show = Show(name, path, film, cuts or _made_up_cuts(film, name, source), source, score, generator, fallback, clips,
+                looks, look, (), tuple(Output(role, **outputs.get(role, {})) for role in ROLES), SoundOut(**sound),
+                Control(**control), loop, pause_s, start or 0, seed)
+    show = replace(show, cues=_cues(top, show, certain))
+    top.done()
+    if found:
+        raise ShowError(found)
+    return show

@@ -1,0 +1,87 @@
+"""Whether a score fits its film: its shots, walks, clips and looks against the cut list and the show."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from pathlib import Path
+
+from player.show.cut_list import CutList, Shot
+from player.show.problem import Problem, nearest
+from player.show.score import Score, ScoreShot
+from player.show.show import SHOW_SOURCES
+from player.show.toml_table import file_problem
+
+
+def _walk_problem(row: ScoreShot, shot: Shot, score: Score, at: str) -> Problem | None:
+    walk = score.walks.get(row.walk)
+    if walk is None:
+        return Problem(f"{at}: walk", f"is {row.walk!r}", "a walk of the score's .npz", nearest(row.walk, score.walks))
+    first, last = int(walk.frames[0]), int(walk.frames[-1])
+    still = len(walk.frames) == 1 and shot.start <= first < shot.end  # one key is a held picture, and meant
+    if still or (first <= shot.start and last >= shot.end - 1):
+        return None
+    return Problem(f"{at}: walk", f"{row.walk!r} has keys from frame {first} to {last}",
+                   f"a walk that covers the shot's frames {shot.start} to {shot.end - 1}",
+                   "make the score again from this cut list")
+
+
+def score_problems(score: Score | None, path: Path | None, cuts: CutList, source: str, looks: Collection[str],
+                   has_film: bool, has_generator: bool, where: str) -> list[Problem]:
+    """Everything in which a score does not fit its show.
+
+    path: the score's file. source: what shots play that the score does not name. where: the show's file, for messages.
+    """
+    found: list[Problem] = []
+    file = path.name if path else where
+    for row in score.shots if score else ():
+        at, shot = f"{file}: shot {row.number}", cuts.by_number(row.number)
+        if shot is None:
+            found.append(Problem(at, "is no shot of the cut list", f"shots 1 to {len(cuts.shots)}"))
+            continue
+        if row.look and row.look not in looks:
+            hint = nearest(row.look, looks)
+            found.append(Problem(f"{at}: look", f"is {row.look!r}", "a [look.NAME] of the show", hint))
+        if row.entry == "glide" and shot.into != "dissolve":
+            found.append(Problem(f"{at}: entry", f"is glide, but the shot comes in by a {shot.into}",
+                                 "glide only where the cut list says dissolve, else jump"))
+        if row.source not in SHOW_SOURCES:
+            playable = ", ".join(s for s in SHOW_SOURCES if s != "testcard")
+            found.append(Problem(f"{at}: source", f"{row.source} is not played yet", playable))
+        if row.source == "clip":
+            reason = "is missing" if not row.clip else file_problem(path.parent / row.clip) if path else ""
+            if reason:
+                found.append(Problem(f"{at}: clip", f"{row.clip!r} {reason}", "a film file, relative to the score"))
+        if row.source == "generator" and score is not None:
+            problem = _walk_problem(row, shot, score, at)
+            found += [problem] if problem else []
+    named = {row.number for row in score.shots} if score else set()
+    unnamed = [s.number for s in cuts.shots if s.number not in named]
+    if unnamed and source in ("generator", "clip"):
+        listed = ", ".join(map(str, unnamed[:8])) + (" ..." if len(unnamed) > 8 else "")
+        which = f"shot {listed}" if len(unnamed) == 1 else f"shots {listed}"
+        what = "walk" if source == "generator" else "clip"
+        found.append(Problem(f"{where}: play.source", f"is {source}, but no score names a {what} for {which}",
+                             f"a score that names a {what} for every shot, or another source"))
+    used = {row.source for row in score.shots} if score else set()
+    if unnamed:
+        used.add(source)
+    if "generator" in used and not has_generator:
+        found.append(Problem(f"{where}: generator.folder", "is missing, but shots play the generator",
+                             "a folder with mapping.onnx and synthesis.onnx"))
+    if "film" in used and not has_film:
+        found.append(Problem(f"{where}: film.file", "is missing, but shots play the film", "a film file"))
+    return found
+
+
+def generator_problem(folder: Path, score: Score | None, where: str) -> Problem | None:
+    """Whether the score was written for another generator than the one in the folder."""
+    model = folder / "synthesis.onnx"
+    if score is None or not score.generator_sha256 or file_problem(model):
+        return None
+    with model.open("rb") as f:
+        digest = hashlib.file_digest(f, "sha256").hexdigest()
+    if digest == score.generator_sha256.lower():
+        return None
+    given = f"holds another generator ({digest[:12]}) than the score was made for ({score.generator_sha256[:12]})"
+    return Problem(f"{where}: generator.folder", given, "the generator of the score", "make the score again")

@@ -1,0 +1,1 @@
+"""GLSL as package data, one look or stage a file; loaded by player.screen.program and tools.film_draw."""

@@ -1,0 +1,1 @@
+"""Shows as TOML; a package only so that an installed cineml finds its files."""

@@ -1,0 +1,228 @@
+"""The recording: the pictures on their frames, the sound on its samples, nothing half-written."""
+
+from __future__ import annotations
+
+import os
+import threading
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from player.recorder import Recorder
+from player.show.problem import ShowError
+from player.sources.film_reader import FilmReader, probe_film
+
+SIZE = (96, 64)
+RATE = Fraction(24)
+
+
+def level(i: int, size: tuple[int, int] = SIZE) -> np.ndarray:
+    """A flat grey of its own for each of 64 numbers."""
+    return np.full((size[1], size[0], 3), 20 + 3 * (i % 64), np.uint8)
+
+
+def levels_in(path: Path) -> list[int]:
+    reader = FilmReader(path)
+    reader.open()
+    return [round((float(reader.picture(i).mean()) - 20) / 3) for i in range(reader.frames)]
+
+
+def sound_of(path: Path) -> np.ndarray:
+    """[samples, channels] as FFmpeg decodes it, from film time 0."""
+    import av
+
+    with av.open(str(path)) as container:
+        frames = list(container.decode(audio=0))
+    assert frames[0].pts == 0
+    return np.concatenate([f.to_ndarray() for f in frames], axis=1).T
+
+
+def click_track(samples: int, at: list[int], channels: int = 2) -> np.ndarray:
+    """Bursts of 10 ms, 1 kHz."""
+    sound = np.zeros((samples, channels), np.float32)
+    burst = (0.7 * np.sin(2 * np.pi * 1000 * np.arange(480) / 48000)).astype(np.float32)
+    for start in at:
+        part = sound[start : start + 480]
+        part += burst[: len(part), None]
+    return sound
+
+
+def record(path: Path, count: int = 30, sound: object = None, rate: Fraction = RATE, **more: object) -> Path:
+    with Recorder(path, SIZE, rate, sound, **more) as r:  # type: ignore[arg-type]
+        for i in range(count):
+            r.add(level(i), i)
+    return path
+
+
+def test_every_picture_stands_on_its_own_frame(tmp_path: Path) -> None:
+    path = record(tmp_path / "a.mp4", 60)
+    assert probe_film(path) == (RATE, 60, *SIZE)
+    assert levels_in(path) == list(range(60))
+
+
+@pytest.mark.parametrize("rate", [Fraction(24), Fraction(30000, 1001), Fraction(60)])
+def test_the_rate_is_exact(tmp_path: Path, rate: Fraction) -> None:
+    assert probe_film(record(tmp_path / "a.mp4", 40, rate=rate))[:2] == (rate, 40)
+
+
+def test_colours_are_tagged_and_converted_as_bt709(tmp_path: Path) -> None:
+    import av
+
+    colours = [(200, 60, 90), (0, 0, 0), (255, 255, 255), (20, 180, 60), (128, 128, 128)]
+    with Recorder(tmp_path / "c.mp4", SIZE, RATE) as r:
+        for i, colour in enumerate(colours):
+            r.add(np.broadcast_to(np.array(colour, np.uint8), (SIZE[1], SIZE[0], 3)), i)
+    with av.open(str(tmp_path / "c.mp4")) as container:
+        context = container.streams.video[0].codec_context
+        assert (context.color_primaries, context.color_trc, context.colorspace, context.color_range) == (1, 1, 1, 1)
+        luma = [f.to_ndarray(format="yuv420p")[10, 10] for f in container.decode(video=0)]
+    for (r_, g, b), y in zip(colours, luma, strict=True):
+        assert abs(16 + 219 * (0.2126 * r_ + 0.7152 * g + 0.0722 * b) / 255 - y) <= 1.5
+    reader = FilmReader(tmp_path / "c.mp4")
+    reader.open()
+    for i, colour in enumerate(colours):
+        assert np.abs(reader.picture(i)[30, 40].astype(int) - colour).max() <= 4
+
+
+@pytest.mark.parametrize("rate", [Fraction(24), Fraction(24000, 1001)])
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_sound_events_decode_on_their_samples(tmp_path: Path, rate: Fraction, suffix: str) -> None:
+    samples = round(72 / rate * 48000)
+    at = [0, 24000, 48123, 100001, samples - 600]
+    sound = click_track(samples, at)
+    decoded = sound_of(record(tmp_path / f"s{suffix}", 72, sound, rate))
+    assert abs(len(decoded) - samples) <= 1024
+    for start in at:
+        low = max(0, start - 3000)
+        heard = decoded[low : start + 3500, 0]
+        found = low + int(np.correlate(heard, sound[start : start + 480, 0], "valid").argmax())
+        assert abs(found - start) <= 2, start  # 1 ms would be 48
+
+
+def test_the_sound_is_as_long_as_the_picture_whatever_is_given(tmp_path: Path) -> None:
+    import av
+
+    for given in (10, 48000, 480_000):
+        path = record(tmp_path / f"{given}.mp4", 48, click_track(given, [0]))
+        with av.open(str(path)) as container:
+            audio = container.streams.audio[0]
+            assert audio.duration * audio.time_base == 2
+
+
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_mono_stereo_and_5_1_keep_their_channels(tmp_path: Path, channels: int) -> None:
+    assert sound_of(record(tmp_path / "s.mp4", 24, click_track(48000, [100], channels))).shape[1] == channels
+
+
+def test_sound_may_be_a_function_so_that_a_long_recording_holds_none_of_it(tmp_path: Path) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def sound(start: int, count: int) -> np.ndarray:
+        asked.append((start, count))
+        return click_track(96000, [48000])[start : start + count]
+
+    decoded = sound_of(record(tmp_path / "f.mp4", 48, sound))
+    assert max(count for _, count in asked) <= 1024
+    assert abs(int(np.abs(decoded[:, 0]).argmax()) - 48000) < 480
+
+
+def test_the_same_show_gives_the_same_bytes(tmp_path: Path) -> None:
+    sound = click_track(60000, [500])
+    one, two = (record(tmp_path / name, 30, sound).read_bytes() for name in ("one.mp4", "two.mp4"))
+    assert one == two
+
+
+def test_a_gap_in_the_numbers_holds_the_picture_before_it(tmp_path: Path) -> None:
+    path = tmp_path / "g.mp4"
+    with Recorder(path, SIZE, RATE, realtime=True) as r:
+        for i in (0, 1, 5, 5, 3, 7):
+            r.add(level(i), i)
+    assert levels_in(path) == [0, 1, 1, 1, 1, 5, 5, 7] and r.held == 4
+
+
+def test_a_film_that_begins_late_begins_black_and_its_end_is_held(tmp_path: Path) -> None:
+    r = Recorder(tmp_path / "l.mp4", SIZE, RATE)
+    r.add(level(9), 2)
+    assert r.finish(frames=6) == tmp_path / "l.mp4"
+    assert levels_in(tmp_path / "l.mp4") == [-7, -7, 9, 9, 9, 9]
+
+
+def test_in_real_time_a_slow_encoder_costs_pictures_and_never_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = threading.Event()
+    encode = Recorder._encode
+
+    def slow(self: Recorder, pixels: np.ndarray | None) -> None:
+        assert gate.wait(30)
+        encode(self, pixels)
+
+    monkeypatch.setattr(Recorder, "_encode", slow)
+    r = Recorder(tmp_path / "r.mp4", SIZE, RATE, realtime=True)
+    for i in range(500):
+        r.add(level(i), i)  # would never return if it waited
+    assert r.dropped > 0
+    gate.set()
+    r.finish(frames=500)
+    assert probe_film(tmp_path / "r.mp4")[1] == 500
+
+
+def test_odd_sizes_become_even(tmp_path: Path) -> None:
+    with Recorder(tmp_path / "o.mp4", (33, 21), RATE) as r:
+        r.add(level(3, (33, 21)), 0)
+    assert probe_film(tmp_path / "o.mp4")[2:] == (34, 22)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_an_interrupted_recording_leaves_nothing_and_keeps_the_film_that_was_there(
+        tmp_path: Path, error: type[BaseException]) -> None:  # fmt: skip
+    path = tmp_path / "k.mp4"
+    path.write_bytes(b"the film before")
+    with pytest.raises(error), Recorder(path, SIZE, RATE) as r:
+        for i in range(20):
+            r.add(level(i), i)
+        raise error
+    assert os.listdir(tmp_path) == ["k.mp4"] and path.read_bytes() == b"the film before"
+
+
+def test_nothing_stands_at_the_place_before_finish(tmp_path: Path) -> None:
+    r = Recorder(tmp_path / "n.mp4", SIZE, RATE)
+    r.add(level(1), 0)
+    assert not (tmp_path / "n.mp4").exists()
+    r.finish()
+    assert os.listdir(tmp_path) == ["n.mp4"]
+
+
+def test_a_place_that_cannot_be_written_is_said_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for path in (tmp_path / "no" / "a.mp4", tmp_path / "file" / "a.mp4", tmp_path / "a.gif", tmp_path):
+        with pytest.raises(ShowError) as e:
+            Recorder(path, SIZE, RATE)
+        assert len(e.value.problems) == 1
+    with pytest.raises(ShowError):
+        Recorder(tmp_path / "folder.mp4", SIZE, RATE).finish()
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.logs_error("no space left")
+@pytest.mark.parametrize("realtime", [False, True])
+def test_an_encoder_that_fails_on_the_way_is_said_at_the_end_and_leaves_nothing(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, realtime: bool) -> None:
+    def fail(self: Recorder, pixels: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(Recorder, "_encode", fail)
+    r = Recorder(tmp_path / "d.mp4", SIZE, RATE, realtime=realtime)
+    with pytest.raises(ShowError, match="no space"):
+        for i in range(100):
+            r.add(level(i), i)
+        r.finish()
+    r.abort()
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_picture_of_another_size_is_refused(tmp_path: Path) -> None:
+    r = Recorder(tmp_path / "w.mp4", SIZE, RATE)
+    with pytest.raises(ValueError, match="96 x 64"):
+        r.add(np.zeros((10, 10, 3), np.uint8), 0)
+    r.abort()

@@ -1,0 +1,476 @@
+"""The compositor, the projector and the overlay, in real GL offscreen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from player.screen import program
+from player.screen.compositor import Compositor
+from player.screen.film_look import flicker_at, grain_tile, hashed, weave_at
+from player.screen.offscreen import Offscreen
+from player.screen.overlay import Overlay, margin_px
+from player.screen.pace import Beat, Schedule
+from player.screen.placement import film_rect
+from player.screen.program import Programs
+from player.screen.projector import Projector
+from player.screen.resample import kernel, natural_matrix
+from player.show.cut_list import CutList, Mix, Shot
+from player.show.film import Film
+from player.show.problem import ShowError
+from player.show.show import Output, Show
+from player.sources.frame import Blend, Due, Frame
+from player.state import ShowState, first_state
+
+Pixels = npt.NDArray[np.uint8]
+SIZE = (160, 90)
+SHOTS = (Shot(1, 0, 120), Shot(2, 120, 240, "dissolve", 12))
+
+
+def a_show(film: tuple[int, int] = SIZE, size: tuple[int, int] = SIZE, fit: str = "contain", seed: int = 1967) -> Show:
+    return Show("test", Path("test.toml"), Film(Fraction(24), 240, *film), CutList("test", Fraction(24), 240, SHOTS),
+                outputs=(Output(size=size, fit=fit),), seed=seed)
+
+
+def a_frame(pixels: Pixels, inner: tuple[float, float, float, float] | None = None, source: str = "film") -> Frame:
+    height, width, _ = pixels.shape
+    return Frame(pixels, 0.0, 0, 1, 0.0, source, inner or (0, 0, width, height))
+
+
+def flat(value: int | tuple[int, int, int], size: tuple[int, int] = SIZE) -> Pixels:
+    return np.full((size[1], size[0], 3), value, np.uint8)
+
+
+def noise(size: tuple[int, int] = SIZE, seed: int = 0) -> Pixels:
+    return np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+
+
+def linear(coded: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    c = np.asarray(coded, np.float64) / 255
+    return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+
+
+@pytest.fixture(scope="module")
+def screen() -> Iterator[Offscreen]:
+    try:
+        made = Offscreen((400, 300), 30.0, realtime=False)
+    except ShowError as e:
+        pytest.skip(f"no offscreen GL here: {e}")
+    yield made
+    made.close()
+
+
+class Picture:
+    """A show's compositor and projector on a framebuffer of the show's size."""
+
+    def __init__(self, screen: Offscreen, show: Show):
+        self.show, self.ctx = show, screen.ctx
+        self.compositor = Compositor(screen.ctx, show.output.size, show)
+        self.projector = Projector(screen.ctx, show.output)
+        self.target = screen.ctx.simple_framebuffer(show.output.size, 4)
+
+    def state(self, frame: int = 0, mix: Mix | None = None, **look: float) -> ShowState:
+        base = first_state(self.show)
+        picture = replace(base.picture, frame=frame)
+        return replace(base, picture=picture, mix=mix or base.mix, look={**base.look, **look})
+
+    def light(self, state: ShowState, due: Due) -> npt.NDArray[np.float64]:
+        texture = self.compositor.draw(state, due)
+        width, height = texture.size
+        return np.frombuffer(texture.read(), np.float16).reshape(height, width, 4)[..., :3].astype(np.float64)
+
+    def seen(self, state: ShowState, due: Due, lines: tuple[str, ...] = ()) -> Pixels:
+        self.projector.draw(self.compositor.draw(state, due), self.target, lines)
+        width, height = self.target.size
+        raw = np.frombuffer(self.target.read(components=3, alignment=1), np.uint8)
+        return raw.reshape(height, width, 3)[::-1]
+
+
+@pytest.fixture
+def picture(screen: Offscreen) -> Iterator[Callable[..., Picture]]:
+    made: list[Picture] = []
+
+    def make(**options: object) -> Picture:
+        made.append(Picture(screen, a_show(**options)))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for p in made:
+        p.compositor.release()
+        p.projector.release()
+        p.target.release()
+
+
+def one(pixels: Pixels, **options: object) -> Due:
+    return Due(Blend(a_frame(pixels, **options)))  # type: ignore[arg-type]
+
+
+def test_a_neutral_film_frame_comes_back_as_it_was(picture: Callable[..., Picture]) -> None:
+    p, pixels = picture(), noise()
+    seen = p.seen(p.state(), one(pixels)).astype(int)
+    assert np.abs(seen - pixels).max() <= 1
+    assert np.mean(seen != pixels) < 0.03
+
+
+def test_every_grey_step_comes_back_as_it_was(picture: Callable[..., Picture]) -> None:
+    p = picture(film=(256, 16), size=(256, 16))
+    ramp = np.repeat(np.tile(np.arange(256, dtype=np.uint8), (16, 1))[..., None], 3, axis=2)
+    assert np.abs(p.seen(p.state(), one(ramp)).astype(int) - ramp).max() <= 1
+
+
+def test_the_top_row_is_shown_at_the_top(screen: Offscreen) -> None:
+    p = Picture(screen, a_show(film=(400, 300), size=(400, 300)))
+    pixels = flat(0, (400, 300))
+    pixels[:30] = 255
+    p.projector.draw(p.compositor.draw(p.state(), one(pixels)), screen.framebuffer)
+    seen = screen.read()
+    assert seen.shape == (300, 400, 3)
+    assert seen[:29].min() >= 254 and seen[31:].max() <= 1
+
+
+@pytest.mark.parametrize("inner", [(0, 16, 64, 32), (0, 18.4, 64, 27.2), (10, 0, 44, 64)])
+@pytest.mark.parametrize("look", [{}, {"weave": 1.0}, {"blur": 2.0}, {"blur": 4.0, "weave": 1.0}])
+def test_padding_never_bleeds_into_the_picture(picture: Callable[..., Picture], inner: tuple[float, ...],
+                                               look: dict[str, float]) -> None:
+    p = picture()
+    padded = flat((255, 0, 0), (64, 64))
+    x, y, w, h = inner
+    padded[int(np.ceil(y)):int(y + h), int(np.ceil(x)):int(x + w)] = (0, 128, 0)
+    for frame in range(3):
+        assert p.seen(p.state(frame, **look), one(padded, inner=inner))[..., 0].max() <= 1
+
+
+@pytest.mark.parametrize("k", [0, 5, 11])
+def test_a_dissolve_weighs_the_shots_in_linear_light(picture: Callable[..., Picture], k: int) -> None:
+    p = picture()
+    mix = p.show.cuts.mix_at(120 + k)
+    assert mix.outgoing is not None
+    due = Due(Blend(a_frame(flat(200))), Blend(a_frame(flat(40))))
+    weight = (k + 1) / 13
+    expected = weight * linear(200) + (1 - weight) * linear(40)
+    assert np.abs(p.light(p.state(120 + k, mix), due) - expected).max() < 5e-4
+
+
+def test_two_frames_of_one_shot_are_blended_in_linear_light(picture: Callable[..., Picture]) -> None:
+    p = picture()
+    a, b = a_frame(flat(250), source="generator"), a_frame(flat(10), source="generator")
+    light = p.light(p.state(), Due(Blend(a, b, 0.25)))
+    assert np.abs(light - (0.75 * linear(250) + 0.25 * linear(10))).max() < 5e-4
+
+
+def test_four_pictures_of_two_sizes_are_weighed_in_a_dissolve(picture: Callable[..., Picture]) -> None:
+    p = picture()
+    values = (250, 30, 180, 90)
+    frames = [a_frame(flat(v, (64, 64) if i % 2 else SIZE)) for i, v in enumerate(values)]
+    mix = Mix(SHOTS[1], SHOTS[0], 0.6)
+    light = p.light(p.state(0, mix), Due(Blend(frames[0], frames[1], 0.3), Blend(frames[2], frames[3], 0.8)))
+    expected = sum(w * linear(v) for w, v in zip((0.42, 0.18, 0.08, 0.32), values, strict=True))
+    assert np.abs(light - expected).max() < 1e-3
+
+
+def test_pictures_of_two_sizes_lie_on_each_other(picture: Callable[..., Picture]) -> None:
+    p = picture(film=(160, 80), size=(160, 80))
+    small, large = flat(0, (40, 40)), flat(0, (160, 80))
+    small[10:30, 20:], large[:, 80:] = 255, 255  # the right half; the small one is padded above and below
+    due = Due(Blend(a_frame(small, inner=(0, 10, 40, 20))), Blend(a_frame(large)))
+    light = p.light(p.state(0, Mix(SHOTS[1], SHOTS[0], 0.5)), due)
+    assert light[:, :74].max() < 0.02 and light[:, 86:].min() > 0.98
+
+
+@pytest.mark.parametrize(("colour", "end"), [("white", 1.0), ("black", 0.0)])
+def test_a_fade_goes_to_its_colour_in_linear_light(picture: Callable[..., Picture], colour: str, end: float) -> None:
+    p = picture()
+    for fade in (1.0, 0.4, 0.0):
+        light = p.light(p.state(0, Mix(SHOTS[0], fade=fade, fade_colour=colour)), one(flat(120)))
+        assert np.abs(light - (fade * linear(120) + (1 - fade) * end)).max() < 5e-4
+
+
+def test_black_is_black(picture: Callable[..., Picture]) -> None:
+    p = picture()
+    state, due = p.state(), one(noise())
+    assert p.seen(state, due).max() > 200
+    for dark in (replace(state, blackout=True), replace(state, stopped=True), replace(state, fade=0.0)):
+        assert p.seen(dark, due).max() == 0
+        assert p.seen(state, due).max() > 200
+    assert p.seen(state, Due()).max() == 0
+
+
+def test_the_operators_fade_is_linear_light(picture: Callable[..., Picture]) -> None:
+    p = picture()
+    light = p.light(replace(p.state(), fade=0.3), one(flat(220)))
+    assert np.abs(light - 0.3 * linear(220)).max() < 5e-4
+
+
+@pytest.mark.parametrize(("aspect", "size", "fit", "rect"), [
+    (4 / 3, (640, 360), "contain", (80, 0, 480, 360)), (4 / 3, (640, 360), "cover", (0, -60, 640, 480)),
+    (480 / 204, (640, 360), "contain", (0, 44, 640, 272)), (480 / 204, (640, 360), "cover", (-104, 0, 847, 360)),
+    (16 / 9, (640, 360), "contain", (0, 0, 640, 360)), (16 / 9, (640, 360), "cover", (0, 0, 640, 360))])
+def test_the_film_keeps_its_shape(aspect: float, size: tuple[int, int], fit: str, rect: tuple[int, ...]) -> None:
+    assert film_rect(aspect, size, fit) == rect
+
+
+def test_contain_leaves_black_bars_and_cover_none(picture: Callable[..., Picture]) -> None:
+    contain, cover = picture(film=(120, 90), fit="contain"), picture(film=(120, 90), fit="cover")
+    square = one(flat(255, (64, 64)), inner=(0, 8, 64, 48))
+    seen = contain.seen(contain.state(vignette=0.1), square)
+    assert seen[:, :20].max() == 0 and seen[:, 140:].max() == 0 and seen[:, 20:140].min() > 200
+    assert cover.seen(cover.state(), square).min() >= 254
+
+
+def test_upscaling_a_hard_edge_rings_hardly_at_all(picture: Callable[..., Picture]) -> None:
+    p = picture()
+    pixels = flat(60, (32, 18))
+    pixels[:, 16:] = 200
+    light = p.light(p.state(), one(pixels))
+    swing = linear(200) - linear(60)
+    assert light.min() > linear(60) - 0.02 * swing and light.max() < linear(200) + 0.02 * swing
+    assert np.all(np.diff(light[45, 60:100, 0]) > -0.02 * swing)
+
+
+def test_upscaling_keeps_a_ramp_straight(picture: Callable[..., Picture]) -> None:
+    p = picture()
+    at = (np.arange(32) + 0.5) / 32 * 160 - 0.5
+    want = 0.1 + 0.005 * at
+    coded = np.rint(255 * (1.055 * want ** (1 / 2.4) - 0.055)).astype(np.uint8)
+    light = p.light(p.state(), one(np.repeat(np.tile(coded, (18, 1))[..., None], 3, axis=2)))
+    assert np.abs(light[45, 10:150, 0] - (0.1 + 0.005 * np.arange(10, 150))).max() < 0.006
+
+
+@pytest.mark.parametrize("film", [(640, 360), (1600, 900), (500, 281)])
+def test_shrinking_takes_the_mean_and_makes_no_pattern(picture: Callable[..., Picture], film: tuple[int, int]) -> None:
+    p = picture(film=film)
+    board = (np.indices((film[1], film[0])).sum(axis=0) % 2 * 255).astype(np.uint8)
+    light = p.light(p.state(), one(np.repeat(board[..., None], 3, axis=2)))[8:-8, 8:-8]
+    assert abs(light.mean() - 0.5) < 0.01 and light.std() < 0.04
+
+
+def test_the_kernel_reproduces_flat_pictures_and_catmull_rom_passes_through_its_points() -> None:
+    for b in (0.0, 1 / 3, 1.0):
+        columns = np.array(natural_matrix(b)).reshape(4, 4)  # [power, texel]
+        assert np.allclose(columns.sum(axis=1), (1, 0, 0, 0))
+        assert np.allclose([np.polyval(kernel(b)[0][::-1], 1.0), np.polyval(kernel(b)[1][::-1], 2.0)], (b / 6, 0.0))
+    assert np.allclose(np.array(natural_matrix(0.0)).reshape(4, 4)[0], (0, 1, 0, 0))
+
+
+def test_blur_begins_gently_and_keeps_the_light(picture: Callable[..., Picture]) -> None:
+    p = picture()
+    pixels = flat(0)
+    pixels[30:60, 60:100] = 255
+    due = one(pixels)
+    sharp = p.light(p.state(), due)
+    slopes = []
+    for blur in (0.02, 0.5, 1.0, 2.0, 4.0):
+        light = p.light(p.state(blur=blur), due)
+        assert abs(light.mean() - sharp.mean()) < 0.01 * sharp.mean() + 1e-4
+        slopes.append(np.abs(np.diff(light[45, :, 0])).max())
+    assert slopes == sorted(slopes, reverse=True) and slopes[0] > 0.95 and slopes[-1] < 0.3
+
+
+LOOKS = {"grain": 0.3, "weave": 0.4, "flicker": 0.5, "vignette": 0.5, "blur": 2.0, "exposure": 0.2, "contrast": 1.2,
+         "saturation": 0.7, "warmth": 0.3}
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_every_look_does_something_and_the_same_twice(picture: Callable[..., Picture], name: str) -> None:
+    p, q = picture(), picture()
+    due = one(noise((40, 24), 3))
+    plain, looked = p.seen(p.state(7), due), p.seen(p.state(7, **{name: LOOKS[name]}), due)
+    assert np.abs(looked.astype(int) - plain).mean() > 0.4
+    assert np.array_equal(looked, q.seen(q.state(7, **{name: LOOKS[name]}), one(noise((40, 24), 3))))
+
+
+def test_the_seed_changes_grain_weave_and_flicker(picture: Callable[..., Picture]) -> None:
+    p, q = picture(seed=1), picture(seed=2)
+    for name in ("grain", "weave", "flicker"):
+        due = one(noise((40, 24)))
+        assert not np.array_equal(p.seen(p.state(3, **{name: 0.5}), due), q.seen(q.state(3, **{name: 0.5}), due)), name
+
+
+def test_grain_is_the_films_and_not_the_screens(picture: Callable[..., Picture]) -> None:
+    p = picture()
+    state, due = p.state(5, grain=0.3, weave=0.5, flicker=0.5), one(noise((40, 24)))
+    first = p.seen(state, due)
+    p.seen(p.state(6, grain=0.3), due)
+    later = replace(state, show_time_s=state.show_time_s + 1 / 60, refresh=state.refresh + 1)
+    assert np.array_equal(first, p.seen(later, due))
+    next_frame = replace(state, picture=replace(state.picture, frame=6))
+    assert not np.array_equal(first, p.seen(next_frame, due))
+
+
+@pytest.mark.parametrize("value", [40, 118, 200])
+def test_grain_keeps_the_exposure_and_has_the_strength_it_says(picture: Callable[..., Picture], value: int) -> None:
+    p = picture(film=(400, 300), size=(400, 300))
+    light = [p.light(p.state(f, grain=0.2), one(flat(value, (400, 300)))).mean() for f in range(4)]
+    assert abs(np.mean(light) / linear(value) - 1) < 0.01
+    if value == 118:  # middle grey, where the parameter is defined: a quarter of 0.2
+        coded = p.seen(p.state(0, grain=0.2), one(flat(value, (400, 300)))) / 255
+        assert abs(coded.std() - 0.05) < 0.006
+
+
+def test_grain_leaves_black_and_white_alone(picture: Callable[..., Picture]) -> None:
+    p = picture()
+    assert p.seen(p.state(grain=0.5), one(flat(0))).max() <= 1
+    assert p.seen(p.state(grain=0.5), one(flat(255))).min() >= 254
+
+
+def test_the_grain_tile_is_even_and_without_dirt() -> None:
+    tile, scale, mean = grain_tile(5)
+    value = (tile / 255 - mean) * scale
+    assert abs(value.mean()) < 1e-9 and abs(value.var() - 1) < 1e-9
+    blocks = value.reshape(16, 32, 16, 32).mean(axis=(1, 3))
+    assert blocks.std() < 0.05, "blotches of 32 pixels would look like dirt"
+    neighbours = float(np.mean(value * np.roll(value, 1, axis=1)))
+    assert 0.3 < neighbours < 0.8, "grain is soft blobs; television noise has no likeness between neighbours"
+
+
+def test_weave_and_flicker_stay_within_bounds_and_repeat() -> None:
+    places = np.array([weave_at(f, 1967) for f in range(2000)])
+    assert np.hypot(*places.T).max() <= 1 and np.abs(places.mean(axis=0)).max() < 0.1
+    assert np.hypot(*np.diff(places, axis=0).T).mean() > 0.1
+    light = np.array([flicker_at(f, 1967) for f in range(2000)])
+    assert 0 <= light.min() < 0.15 and 0.85 < light.max() <= 1
+    assert abs(np.mean([hashed(1, 2, n) for n in range(4000)])) < 0.05
+
+
+def test_exposure_contrast_and_vignette_have_their_units(picture: Callable[..., Picture]) -> None:
+    p = picture()
+    grey = one(flat(118))
+    assert np.allclose(p.light(p.state(exposure=1.0), grey), 2 * linear(118), rtol=2e-3)
+    assert np.allclose(p.light(p.state(contrast=2.0), grey), linear(118), rtol=2e-2)
+    corner = p.light(p.state(vignette=1.0), one(flat(255)))
+    assert abs(corner[0, 0, 0] - 0.25) < 0.02 and abs(corner[45, 80, 0] - 1) < 0.01
+    black_white = p.light(p.state(saturation=0.0), one(flat((200, 90, 20))))
+    assert np.allclose(black_white[..., 0], black_white[..., 2], rtol=2e-3)
+    warm = p.light(p.state(warmth=1.0), grey)
+    assert warm[0, 0, 0] > 1.5 * warm[0, 0, 2]
+    assert abs(float(warm[0, 0] @ (0.2126, 0.7152, 0.0722)) / float(linear(118)) - 1) < 0.01
+
+
+def test_a_held_frame_is_sent_once_and_textures_are_used_again(picture: Callable[..., Picture]) -> None:
+    p = picture()
+    held = a_frame(noise())
+    for refresh in range(5):
+        p.compositor.draw(p.state(refresh, grain=0.1), Due(Blend(held)))
+    assert p.compositor.textures.uploads == 1
+    names = set()
+    for i in range(40):
+        frame = a_frame(noise(seed=i))
+        p.compositor.draw(p.state(), Due(Blend(frame)))
+        names.add(p.compositor.textures.of(frame).glo)
+    assert p.compositor.textures.uploads == 41 and len(names) <= 8
+
+
+def test_frames_that_change_are_never_mistaken_for_held_ones(picture: Callable[..., Picture]) -> None:
+    p = picture()
+    for value in range(0, 250, 7):
+        assert abs(int(p.seen(p.state(), one(flat(value)))[45, 80, 0]) - value) <= 1
+
+
+def test_a_new_size_is_drawn_in(picture: Callable[..., Picture]) -> None:
+    p = picture()
+    due = one(flat(255))
+    p.light(p.state(), due)
+    p.compositor.resize((80, 90))
+    light = p.light(p.state(), due)
+    assert light.shape == (90, 80, 3) and light[45, 40, 0] > 0.99 and light[5, 40, 0] == 0
+    assert p.seen(p.state(), due).shape == (90, 160, 3), "stretched for the refresh in which a window changes"
+
+
+def test_the_overlay_changes_only_its_plate(picture: Callable[..., Picture]) -> None:
+    p = picture(film=(400, 300), size=(400, 300))
+    due = one(noise((400, 300)))
+    plain = p.seen(p.state(), due)
+    shown = p.seen(p.state(), due, ("00:00:12:07  frame 295", "shot 4"))
+    ys, xs = np.nonzero((plain != shown).any(axis=2))
+    assert ys.min() >= 7 and xs.min() >= 7 and ys.max() < 60 and xs.max() < 300
+    plate = shown[ys.min():ys.max(), xs.min():xs.max()]
+    assert plate.max() > 220 and np.median(plate) < 150, "light letters on a dark plate"
+    assert np.array_equal(plain, p.seen(p.state(), due))
+
+
+@pytest.mark.parametrize("size", [(320, 180), (640, 360), (1920, 1080), (200, 400)])
+def test_overlay_lines_never_overlap_or_leave_the_picture(screen: Offscreen, size: tuple[int, int]) -> None:
+    overlay = Overlay(screen.ctx)
+    one_line = overlay.coverage(("gjpqy|A",), size)
+    one_line_px = round(11 * 1.35)  # of the smallest letters
+    most = (size[1] - 3 * margin_px(size)) // one_line_px
+    for count in (2, 5, 12, 60):
+        plate = overlay.coverage(tuple(f"line {i} gjpqy|A " + "long " * (i % 3 * 40) for i in range(count)), size)
+        assert plate.shape[0] < size[1] and plate.shape[1] < size[0]
+        rows = plate[:, :40].max(axis=1) > 0
+        bands = int(np.count_nonzero(np.diff(rows.astype(int)) == 1))
+        assert bands == min(count, most) and one_line.max() == 255
+
+
+def test_a_broken_shader_is_named_with_file_and_line(screen: Offscreen, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {"full_screen.vert": program.read_shader("full_screen.vert"),
+             "part.glsl": "float half_of(float x)\n{\n    return x / 2;\n}\n",
+             "good.frag": '#include "part.glsl"\nout vec4 c;\nvoid main() { c = vec4(half_of(1.0)); }\n',
+             "bad.frag": '#include "part.glsl"\nout vec4 c;\nvoid main()\n{\n    c = vec4(nothing);\n}\n',
+             "bad_part.glsl": "\n\nfloat f() { return missing; }\n",
+             "outer.frag": '#include "bad_part.glsl"\nvoid main() {}\n', "circle.frag": '#include "circle.frag"\n'}
+    monkeypatch.setattr(program, "read_shader", lambda name: texts[name])
+    programs = Programs(screen.ctx)
+    programs.get("good.frag")
+    places = {"bad.frag": "shaders/bad.frag:5", "outer.frag": "shaders/bad_part.glsl:3", "circle.frag": "circle"}
+    for name, place in places.items():
+        with pytest.raises(ShowError) as caught:
+            programs.get(name)
+        assert place in str(caught.value)
+    programs.release()
+
+
+def test_a_missing_shader_is_a_sentence() -> None:
+    with pytest.raises(ShowError, match="shaders/nothing.frag"):
+        program.assemble("nothing.frag")
+
+
+def test_a_missed_refresh_skips_whole_slots_and_never_bunches() -> None:
+    schedule = Schedule(10.0, origin_s=100.0)
+    assert schedule.next_s(100.01) == pytest.approx(100.1)
+    assert schedule.take(100.05) == pytest.approx(100.1)
+    assert schedule.next_s(100.11) == pytest.approx(100.2)
+    assert schedule.take(100.23) == pytest.approx(100.2), "just missed: shown at once, the next slot stays"
+    assert schedule.take(100.25) == pytest.approx(100.3)
+    assert schedule.take(100.77) == pytest.approx(100.8)
+    assert schedule.take(100.801) == pytest.approx(100.9)
+    assert schedule.next_s(105.03) == pytest.approx(105.1)
+    assert schedule.next_s(105.14) == pytest.approx(105.2)
+    assert schedule.take(105.145) == pytest.approx(105.2), "never before the time that its picture was made for"
+    assert schedule.shown(105.37) == 105.37  # the system woke us late: that picture stands for slot 105.4
+    assert schedule.take(105.38) == pytest.approx(105.5)
+    shown = [schedule.take(106.0 + 0.01 * i) for i in range(20)]
+    assert np.allclose(np.diff(shown), 0.1), "however fast they come, one slot each"
+
+
+def test_the_beat_follows_a_screen_that_is_not_quite_60_hz_and_jitters() -> None:
+    rng = np.random.default_rng(0)
+    beat, period = Beat(60.0), 1 / 59.94
+    at, errors = 50.0, []
+    for i in range(900):
+        at += period * (3 if i % 100 == 99 else 1)
+        errors.append(beat.next_s(at - 0.7 * period) - at if i > 300 else 0.0)
+        beat.flipped(at + rng.normal(0, 0.0005))
+    assert np.abs(errors).max() < 0.001 and abs(beat.period_s - period) < 2e-5
+
+
+def test_realtime_offscreen_keeps_its_schedule_over_a_missed_refresh(screen: Offscreen) -> None:
+    paced = Offscreen((16, 16), 50.0, realtime=True)
+    first = paced.next_flip_s()
+    stamps = []
+    for i in range(12):
+        if i == 6:
+            time.sleep(0.05)
+        expected = paced.next_flip_s()
+        stamps.append(paced.swap())
+        assert stamps[-1] >= expected, "a picture is never seen before the time it was made for"
+    assert np.diff(stamps).min() > 0.4 / 50, "never two pictures close together, however late one was"
+    assert stamps[0] >= first
+    paced.close()
