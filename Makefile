@@ -1,0 +1,56 @@
+# make demo, make test: everything else they need, they set up themselves.
+VENV ?= .venv
+PY := $(VENV)/bin/python
+export VENV
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench demo-show demo-film demo-generator clean set-up set-up-test
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
+	    while IFS="$$(printf '\t')" read -r name text; do printf '  make %-16s %s\n' "$$name" "$$text"; done
+
+demo: set-up ## plays the demo show; without a display or a sound card, records and renders it into out/demo
+	@$(VENV)/bin/cineml demo --out out/demo
+
+test: lint ## everything that is checked: ruff, mypy, pytest
+	@$(PY) -m pytest
+
+lint: set-up-test ## ruff and mypy alone
+	@$(PY) -m ruff check .
+	@$(PY) -m mypy
+
+bench: set-up-test ## the project's own measurements, as a table and into out/bench.json
+	@mkdir -p out && $(VENV)/bin/cineml bench player --json out/bench.json
+
+# The demo show from nothing, in steps that can be stopped (Ctrl-C) and called again: each goes on where it was.
+# MINUTES is for each of the two trainings: 64x64 first, then grown. An accelerator needs a tenth of it; RESOLUTION=256 is for one.
+RESOLUTION ?= 128
+MINUTES ?= 240
+FILM := out/film/film.mp4
+resume = $(if $(wildcard $(1)/state.safetensors),--resume)
+
+demo-show: demo-generator ## makes show_configs/demo again from nothing: film, training, walks
+	$(PY) -m tools.demo_show --film out/film --run out/training --work out/walks --out show_configs/demo
+
+demo-film: set-up-test ## renders the demo film, its soundtrack and its cut list into out/film
+	$(PY) -m tools.demo_film -o out/film
+
+demo-generator: out/trained ## trains the demo generator on the demo film into out/training
+
+out/trained64: | demo-film
+	$(PY) -m tools.gan_train $(FILM) -o out/training64 --cuts out/film/cuts.csv --minutes $(MINUTES) $(call resume,out/training64)
+	@touch $@
+
+out/trained: out/trained64
+	$(PY) -m tools.gan_train $(FILM) -o out/training --cuts out/film/cuts.csv --minutes $(MINUTES) --resolution $(RESOLUTION) \
+	    $(or $(call resume,out/training),--grow-from out/training64)
+	@touch $@
+
+set-up:
+	@tools/set_up.sh demo
+
+set-up-test:
+	@tools/set_up.sh test
+
+clean: ## removes the environment and what checks leave behind; keeps out/, where a training may lie
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis $(VENV)

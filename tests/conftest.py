@@ -1,0 +1,57 @@
+"""What every test gets: the repository's and the shared folder's paths, and a log in which an ERROR is a failure."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def repo() -> Path:
+    """The root of the repository."""
+    return REPO
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real films, cut lists and oracles beside the repository; tests that need it skip without it."""
+    folder = REPO.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("needs ../shared (films, cut lists and oracles that the project does not ship)")
+    return folder
+
+
+class _Errors(logging.Handler):
+    """Keeps every record at ERROR or above."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+@pytest.fixture(autouse=True)
+def no_unexpected_error_in_the_log(request: pytest.FixtureRequest) -> Iterator[None]:
+    """An ERROR logged by 'cineml' fails the test, unless @pytest.mark.logs_error("part of its text") expects it; an
+    expected one that never comes fails it too.
+
+    A handler of its own on our logger, not caplog: the player's log setup may stop records on their way to the root.
+    """
+    expected = [str(text) for mark in request.node.iter_markers("logs_error") for text in mark.args]
+    errors = _Errors()
+    logger = logging.getLogger("cineml")
+    logger.addHandler(errors)
+    yield
+    logger.removeHandler(errors)
+    messages = [record.getMessage() for record in errors.records]
+    unexpected = [m for m in messages if not any(text in m for text in expected)]
+    assert not unexpected, f"the log holds errors that the test did not expect: {unexpected}"
+    missing = [text for text in expected if not any(text in m for m in messages)]
+    assert not missing, f"the log holds no error with {missing}; it holds {messages}"

@@ -1,0 +1,139 @@
+"""`cineml demo` and the contact sheet, on a film of two seconds whose frames tell their own number by their grey."""
+
+from __future__ import annotations
+
+import json
+import socket
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image, ImageFont
+
+from player.show.cut_list import CutList, Shot, write_csv
+from player.show.film import Film
+from player.show.problem import ShowError
+from player.show.show import Control, Show
+from tools import cli, contact_sheet, demo
+
+RATE, FRAMES = Fraction(24), 48
+CUTS = CutList("grey", RATE, FRAMES, (
+    Shot(1, 0, 12, label="dark"), Shot(2, 12, 18, label="a label that is far too long for the column that it stands over"),
+    Shot(3, 18, 40, "dissolve", 6), Shot(4, 40, 48, out="fade", out_frames=4, out_colour="black")))
+
+
+def grey_of(frame: int) -> int:
+    return 16 + 4 * frame
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """64x48, frame n of grey 16 + 4 n, and its cut list beside it."""
+    folder = tmp_path_factory.mktemp("film")
+    path = folder / "film.mp4"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=RATE, options={"crf": "1"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for n in range(FRAMES):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((48, 64, 3), grey_of(n), np.uint8), format="rgb24")))
+        out.mux(stream.encode())
+    write_csv(CUTS, folder / "cuts.csv")
+    return path
+
+
+def test_a_shot_is_shown_by_a_frame_that_is_neither_dissolved_nor_faded() -> None:
+    assert [contact_sheet.middle_frame(s) for s in CUTS.shots] == [6, 15, 32, 42]
+    assert contact_sheet.middle_frame(Shot(1, 10, 14, "fade", 2, "black", "fade", 2, "black")) == 12
+
+
+def test_the_frames_picked_are_exactly_those_asked_for(film: Path) -> None:
+    picked = contact_sheet.pick_frames(film, [0, 15, 47, 99])
+    assert sorted(picked) == [0, 15, 47]
+    for frame, pixels in picked.items():
+        assert abs(float(pixels.mean()) - grey_of(frame)) < 2
+
+
+@pytest.mark.parametrize(("shape", "aspect", "kept"), [
+    ((90, 160), 4 / 3, (90, 120)), ((480, 640), 16 / 9, (360, 640)), ((48, 64), 4 / 3, (48, 64)), ((48, 64), None, (48, 64))])
+def test_the_bars_beside_a_film_are_left_out(shape: tuple[int, int], aspect: float | None, kept: tuple[int, int]) -> None:
+    assert contact_sheet.without_bars(np.zeros((*shape, 3), np.uint8), aspect).shape[:2] == kept
+
+
+def test_labels_never_reach_into_the_next_column() -> None:
+    font = ImageFont.load_default(contact_sheet.TEXT_PX)
+    for shot in CUTS.shots:
+        assert font.getlength(contact_sheet.fitted(shot.label, 120, font)) <= 120
+    assert contact_sheet.fitted("short", 120, font) == "short"
+
+
+def test_the_sheet_has_one_column_a_shot_original_above_remake_below(film: Path, tmp_path: Path) -> None:
+    out = tmp_path / "sheet.png"
+    contact_sheet.make_sheet([("film", film), ("remake", film)], CUTS, out)
+    pixels = np.asarray(Image.open(out).convert("L")).astype(int)
+    for shot in CUTS.shots:
+        grey = grey_of(contact_sheet.middle_frame(shot))
+        like = np.abs(pixels - grey) <= 2
+        columns = np.flatnonzero(like.sum(0) > 2 * 150)
+        assert columns.size == 240, "each shot stands twice, one picture above the other, in a column of its own"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_film_that_is_not_there_costs_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_csv(CUTS, tmp_path / "cuts.csv")
+    assert contact_sheet.main([str(tmp_path / "cuts.csv"), str(tmp_path / "none.mp4"), "-o", str(tmp_path / "x.png")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1 and not (tmp_path / "x.png").exists()
+
+
+@pytest.mark.slow
+def test_without_a_screen_the_demo_is_recorded_rendered_and_laid_out(
+        film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    toml = film.with_name("demo.toml")
+    toml.write_text('name = "grey"\n[film]\nfile = "film.mp4"\ncuts = "cuts.csv"\n[play]\nsource = "film"\n'
+                    '[output.main]\nsize = [96, 54]\nrefresh_hz = 30\n[control]\nosc_port = 0\n', encoding="utf-8")
+    monkeypatch.setattr(demo, "demo_path", lambda: toml)
+    monkeypatch.setattr(demo, "missing_for_a_window", lambda: ["display", "sound card"])
+    out = tmp_path / "demo"
+    assert cli.main(["demo", "--out", str(out), "--seconds", "1.5"]) == 0
+    printed = capsys.readouterr().out
+    assert "no display and no sound card" in printed
+    assert {p.name for p in out.iterdir()} == {"live.mp4", "remake.mp4", "contact_sheet.png", "timing.txt", "live.json"}
+    for path in out.iterdir():
+        assert str(path) in printed
+    assert (out / "timing.txt").read_text(encoding="utf-8") in printed
+    assert json.loads((out / "live.json").read_text())["refreshes"] >= 30
+    with av.open(str(out / "remake.mp4")) as remake:
+        assert sum(1 for _ in remake.decode(video=0)) == FRAMES
+    with av.open(str(out / "live.mp4")) as live:
+        assert sum(1 for _ in live.decode(video=0)) >= 40
+
+
+def test_with_a_screen_and_a_sound_card_the_demo_is_played_in_a_window(
+        film: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    toml = film.with_name("window.toml")
+    toml.write_text('name = "grey"\n[film]\nfile = "film.mp4"\ncuts = "cuts.csv"\n[play]\nsource = "film"\n', encoding="utf-8")
+    calls: list[tuple[object, ...]] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(demo, "demo_path", lambda: toml)
+    monkeypatch.setattr(demo, "missing_for_a_window", lambda: [])
+    monkeypatch.setattr(demo, "osc_options", lambda show: [])
+    monkeypatch.setattr(demo, "run_player", lambda *argv: calls.append(argv) or 0.0)
+    assert demo.main([]) == 0
+    assert calls == [("play", toml)] and not list(tmp_path.iterdir())
+
+
+def test_a_taken_port_turns_osc_off_and_not_the_demo(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        show = Show("x", Path("x.toml"), Film(RATE, FRAMES, 64, 48), CUTS, control=Control(osc_port=port))
+        assert demo.osc_options(show) == ["--osc-port", "0"]
+    assert demo.osc_options(show) == []
+    assert str(port) in capsys.readouterr().out
+
+
+def test_a_copy_without_the_demo_says_how_to_make_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(demo.importlib.resources, "files", lambda name: tmp_path)
+    with pytest.raises(ShowError, match="make demo-show"):
+        demo.demo_path()

@@ -1,0 +1,153 @@
+"""tools/set_up.sh, with every command that would change this machine replaced by one that writes down its call."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[1]
+ALL = ("libEGL.so.1", "libGL.so.1", "libportaudio.so.2")
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the system packages are a matter of Linux")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A pretended machine: a clone, a folder of commands that shadow the real ones, and what they were called with."""
+
+    clone: Path
+    commands: Path
+    log: Path
+
+    def command(self, name: str, body: str) -> None:
+        path = self.commands / name
+        path.write_text(f'#!/bin/sh\n{body}\n')
+        path.chmod(0o755)
+
+    def libraries(self, *names: str) -> None:
+        lines = "\n".join(f"\t{name} (libc6,x86-64) => /lib/{name}" for name in names)
+        self.command("ldconfig", f"cat <<'LINES'\n{lines}\nLINES")
+
+    def set_up(self, goal: str = "demo") -> subprocess.CompletedProcess[str]:
+        env = {**os.environ, "PATH": f"{self.commands}:{os.environ['PATH']}", "VENV": ".venv", "LOG": str(self.log)}
+        return subprocess.run([self.clone / "tools/set_up.sh", goal], env=env, capture_output=True, text=True, timeout=60)
+
+    def calls(self) -> list[str]:
+        """What was called since the last time this was asked."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        self.log.unlink(missing_ok=True)
+        return lines
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """Root on a Debian that has everything; its environment exists, and its pip only writes down what it is asked."""
+    made = Machine(tmp_path / "clone", tmp_path / "commands", tmp_path / "log")
+    (made.clone / "tools").mkdir(parents=True)
+    made.commands.mkdir()
+    for name in ("pyproject.toml", "tools/constraints.txt", "tools/set_up.sh"):
+        shutil.copy(REPO / name, made.clone / name)
+    (made.clone / ".venv/bin").mkdir(parents=True)
+    python = made.clone / ".venv/bin/python"
+    python.write_text(f'#!/bin/sh\n[ "$2" = pip ] && {{ echo "pip $*" >> "$LOG"; exit; }}\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    made.libraries(*ALL)
+    made.command("id", "echo 0")
+    made.command("apt-get", 'echo "apt-get $*" >> "$LOG"')
+    made.command("dpkg-query", 'printf "install ok installed"')
+    made.command("sudo", "exit 1")
+    made.command("Xvfb", "")
+    made.command("pulseaudio", "")
+    return made
+
+
+def test_the_first_run_installs_and_the_second_starts_at_once(machine: Machine) -> None:
+    assert machine.set_up().returncode == 0
+    (call,) = machine.calls()
+    assert call.startswith("pip -m pip install") and call.endswith("--editable .")
+    done = machine.set_up()
+    assert done.returncode == 0 and not done.stdout and not machine.calls()
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "tools/constraints.txt", "tools/set_up.sh"])
+def test_it_installs_again_where_what_is_asked_for_has_changed(machine: Machine, name: str) -> None:
+    machine.set_up()
+    machine.calls()
+    with (machine.clone / name).open("a") as f:
+        f.write("\n# changed\n")
+    assert machine.set_up().returncode == 0
+    assert len(machine.calls()) == 1
+
+
+def test_an_environment_for_the_tests_is_enough_for_the_demo_and_not_the_other_way(machine: Machine) -> None:
+    machine.set_up("demo")
+    machine.calls()
+    machine.set_up("test")
+    assert [c.rpartition(" ")[2] for c in machine.calls()] == [".[studio,dev]"]
+    machine.set_up("demo")
+    assert not machine.calls()
+
+
+def test_a_pip_that_failed_is_asked_again(machine: Machine) -> None:
+    python = machine.clone / ".venv/bin/python"
+    good = python.read_text()
+    python.write_text(good.replace("exit;", "exit 1;"))
+    done = machine.set_up()
+    assert done.returncode == 1 and "pip could not install" in done.stderr
+    python.write_text(good)
+    machine.calls()
+    assert machine.set_up().returncode == 0 and len(machine.calls()) == 1
+
+
+def test_root_gets_what_is_missing_after_fetching_the_package_lists(machine: Machine) -> None:
+    machine.libraries("libGL.so.1")
+    assert machine.set_up().returncode == 0
+    update, install, pip = machine.calls()
+    assert update.startswith("apt-get update") and pip.startswith("pip ")
+    assert install.startswith("apt-get install -y") and install.endswith(" libegl1 libportaudio2")
+
+
+def test_the_tests_need_a_pretended_display_and_a_sound_server_too(machine: Machine) -> None:
+    (machine.commands / "Xvfb").unlink()
+    (machine.commands / "pulseaudio").unlink()
+    machine.command("dpkg-query", '[ "$3" = libgl1-mesa-dri ] && printf "install ok installed"')
+    if shutil.which("Xvfb") or shutil.which("pulseaudio"):
+        missing = "libasound2-plugins"  # this machine's own Xvfb and pulseaudio are found behind the pretended ones
+    else:
+        missing = "xvfb pulseaudio libasound2-plugins"
+    assert machine.set_up("test").returncode == 0
+    assert any(call.endswith(f" {missing}") for call in machine.calls())
+    assert machine.set_up("demo").returncode == 0
+    assert not machine.calls()
+
+
+def test_without_root_sudo_is_asked_if_it_answers_without_a_password(machine: Machine) -> None:
+    machine.libraries("libGL.so.1", "libEGL.so.1")
+    machine.command("id", "echo 1000")
+    machine.command("sudo", '[ "$1" = -n ] && shift; echo "sudo $*" >> "$LOG"')
+    assert machine.set_up().returncode == 0
+    asked, update, install, _ = machine.calls()
+    assert asked == "sudo true" and update.startswith("sudo apt-get update")
+    assert "apt-get install" in install and install.endswith(" libportaudio2")
+
+
+def test_without_root_and_sudo_one_sentence_names_what_is_missing(machine: Machine) -> None:
+    machine.libraries()
+    machine.command("id", "echo 1000")
+    done = machine.set_up()
+    assert done.returncode == 1 and not machine.calls()
+    assert done.stderr.count("\n") == 1 and done.stderr.rstrip().endswith("apt-get install libegl1 libgl1 libportaudio2")
+
+
+def test_a_missing_sound_library_does_not_stop_a_demo_that_can_be_seen(machine: Machine) -> None:
+    machine.libraries("libGL.so.1", "libEGL.so.1")
+    machine.command("id", "echo 1000")
+    done = machine.set_up()
+    assert done.returncode == 0 and done.stderr.rstrip().endswith("apt-get install libportaudio2")
+    assert len(machine.calls()) == 1

@@ -1,0 +1,160 @@
+"""The `cineml` command: a table of verbs, each imported only when it is called.
+
+play, render, check, demo, doctor and bench work in a base install without torch; that holds because nothing here
+imports a verb's module before the verb is known.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.metadata
+import io
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from player.show.problem import ShowError, nearest
+
+DONE, BAD_INPUT, STOPPED = 0, 2, 130
+
+# What only the extras bring: a verb that misses one of these names the extra, not the module.
+STUDIO_MODULES = ("torch", "safetensors", "onnx", "soundfile")
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One command. module: has main(argv) -> exit code. words: what main gets before the person's own arguments."""
+
+    module: str
+    text: str
+    examples: tuple[str, str]
+    words: tuple[str, ...] = ()
+
+
+VERBS: dict[str, Verb] = {
+    "demo": Verb("tools.demo", "the demo show, whatever this machine has", (
+        "cineml demo", "cineml demo --offscreen --out demo_here")),
+    "play": Verb("player.__main__", "play a show, in a window or offscreen", (
+        "cineml play show.toml --venue gallery.toml",
+        "cineml play show.toml --offscreen --duration 20 --record take.mp4 --stats take.json"), ("play",)),
+    "render": Verb("player.__main__", "every frame of a show, exact, with its soundtrack, into a film", (
+        "cineml render show.toml remake.mp4", "cineml render show.toml shot.mp4 --start 00:00:12:00 --duration 4"),
+        ("render",)),
+    "check": Verb("player.__main__", "everything a technician wants to know before doors open", (
+        "cineml check show.toml", "cineml check show.toml --venue gallery.toml"), ("check",)),
+    "doctor": Verb("tools.doctor", "what this machine has: GL, execution providers, audio, screens", (
+        "cineml doctor", "cineml doctor --json > machine.json")),
+    "bench": Verb("tools.bench", "the project's own measurements, as a table and JSON", (
+        "cineml bench player", "cineml bench player --json bench.json")),
+    "gan train": Verb("tools.gan_train", "train a generator on a film's frames; can be stopped and resumed", (
+        "cineml gan train film.mp4 -o run64 --cuts cuts.csv --minutes 30",
+        "cineml gan train film.mp4 -o run128 --cuts cuts.csv --resolution 128 --grow-from run64")),
+    "gan export": Verb("tools.gan_export", "a training checkpoint as ONNX, compared with torch before it is kept", (
+        "cineml gan export run128/checkpoint -o models",
+        "cineml gan export run128/checkpoint -o models --half --licence CC0-1.0")),
+    "gan sample": Verb("tools.gan_sample", "a sheet of random pictures of a generator", (
+        "cineml gan sample models -o sheet.png",
+        "cineml gan sample run128/checkpoint -o sheet.png --psi 0.7,1 --seed 7")),
+    "remap": Verb("tools.remap", "film, cut list and generator to a score: a walk for every shot", (
+        "cineml remap film.mp4 --cuts cuts.csv --model models -o score.toml",
+        "cineml remap film.mp4 --cuts cuts.csv --model models -o score.toml --shots 3,7 --again")),
+}
+
+
+def help_text() -> str:
+    """What `cineml --help` prints: every verb with one line and two examples."""
+    lines = ["usage: cineml VERB ...", "", "Turns a film into a living remake, and plays it.", "", "verbs:"]
+    lines += [f"  {name:<12}{verb.text}" for name, verb in VERBS.items()]
+    lines += ["", "examples:"]
+    lines += [f"  {example}" for verb in VERBS.values() for example in verb.examples]
+    lines += ["", "cineml VERB --help tells a verb's own options. cineml --version tells the version.",
+              "Exit codes: 0 done, 2 bad input (one sentence for each problem), 130 stopped by hand."]
+    return "\n".join(lines)
+
+
+def find_verb(argv: Sequence[str]) -> tuple[str, list[str]]:
+    """The verb at the head of argv and the arguments after it. Raises LookupError with a sentence for a person."""
+    for length in (2, 1):
+        name = " ".join(argv[:length])
+        if len(argv) >= length and name in VERBS:
+            return name, list(argv[length:])
+    parts = sorted(v for v in VERBS if v.startswith(f"{argv[0]} "))
+    if parts:
+        given = f"has no {argv[1]!r}" if len(argv) > 1 and not argv[1].startswith("-") else "needs one word more"
+        raise LookupError(f"cineml {argv[0]} {given}; there are: " + ", ".join(parts))
+    hint = nearest(argv[0], VERBS) or "cineml --help lists them"
+    raise LookupError(f"cineml has no verb {argv[0]!r}; {hint}")
+
+
+def say(sentence: str) -> None:
+    """One line for a person, where errors go."""
+    print(f"cineml: {sentence}", file=sys.stderr)
+
+
+def version() -> str:
+    """The installed version, or what a clone without an installation is."""
+    try:
+        return importlib.metadata.version("cineml")
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed (run from a clone)"
+
+
+def run_verb(name: str, argv: list[str]) -> int:
+    """Imports the verb's module and calls its main. Returns the exit code; lets ShowError and Ctrl-C through."""
+    verb = VERBS[name]
+    sys.argv[0] = f"cineml {name}"  # argparse takes the name in usage lines from here
+    asks_help = "--help" in argv or "-h" in argv
+    printed = io.StringIO()
+    try:
+        module = importlib.import_module(verb.module)
+        with contextlib.redirect_stdout(printed) if asks_help else contextlib.nullcontext():
+            code = module.main([*verb.words, *argv])
+    except ModuleNotFoundError as e:
+        missing = (e.name or "").partition(".")[0]
+        if missing not in STUDIO_MODULES:
+            raise
+        say(f"'cineml {name}' is part of the studio and needs {missing}: pip install \"cineml[studio]\"")
+        return BAD_INPUT
+    except SystemExit as e:  # argparse leaves this way
+        code = e.code if isinstance(e.code, int) else DONE if e.code is None else BAD_INPUT
+        if isinstance(e.code, str):
+            say(e.code)
+    print(printed.getvalue(), end="")
+    if asks_help and code == DONE and "examples:" not in printed.getvalue():
+        print("\nexamples:\n" + "\n".join(f"  {example}" for example in verb.examples))
+    return int(code or DONE)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command. Returns the exit code: 0 done, 2 bad input, 130 stopped by Ctrl-C."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(help_text())
+        return DONE if argv else BAD_INPUT
+    if argv[0] in ("-V", "--version"):
+        print(f"cineml {version()}")
+        return DONE
+    try:
+        name, rest = find_verb(argv)
+    except LookupError as e:
+        say(str(e))
+        return DONE if argv[1:] in (["--help"], ["-h"]) else BAD_INPUT
+    try:
+        return run_verb(name, rest)
+    except ShowError as e:
+        for problem in e.problems:
+            say(str(problem))
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        say("stopped by hand.")
+        return STOPPED
+    except BrokenPipeError:
+        # `cineml ... | head`: the reader has what it wanted. stdout is closed under us, so the interpreter must not flush it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+"""`cineml demo`: the demo show, whatever this machine has.
+
+With a display and a sound card: in a window with sound, until it is closed. Without one of them: offscreen in real time
+for 20 s, recorded; then the whole show rendered; a contact sheet and a table of what was measured on the way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.resources
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from player.show.problem import Problem, ShowError
+from player.show.show import Show
+
+LIVE_S = 20.0
+
+
+def demo_path() -> Path:
+    """The demo's TOML, in a clone or an installation. Raises ShowError where this copy carries none."""
+    path = Path(str(importlib.resources.files("show_configs"))) / "demo" / "demo.toml"
+    if not path.is_file():
+        raise ShowError(Problem(str(path), "is missing", "the demo show", "make demo-show makes it again from nothing"))
+    return path
+
+
+def missing_for_a_window() -> list[str]:
+    """What this machine lacks to play in a window with sound; empty where it has both."""
+    from player.screen.window import display_problem
+
+    missing = ["display"] if display_problem() else []
+    try:
+        import sounddevice
+
+        sounddevice.check_output_settings()
+    except Exception:  # OSError without PortAudio, PortAudioError or ValueError without a device: no sound, whatever the reason
+        missing.append("sound card")
+    return missing
+
+
+def osc_options(show: Show) -> list[str]:
+    """Turns OSC off where its port is taken: a demo is not to fail because another show plays on this machine."""
+    control = show.control
+    if not control.osc_port:
+        return []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        try:
+            s.bind((control.osc_bind, control.osc_port))
+        except OSError:
+            print(f"OSC is off: port {control.osc_port} is taken.")
+            return ["--osc-port", "0"]
+    return []
+
+
+def run_player(*argv: str | Path) -> float:
+    """A player verb in this process; how long it took, in seconds. Raises SystemExit with its code where it fails."""
+    from player.__main__ import main as player_main
+
+    handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    begin_s = time.perf_counter()
+    try:
+        code = player_main([str(a) for a in argv])
+    finally:
+        for number, handler in handlers.items():  # play answers Ctrl-C in its own way; what follows it does not
+            signal.signal(number, handler)
+    if code:
+        raise SystemExit(code)
+    return time.perf_counter() - begin_s
+
+
+def timing_rows(stats: Mapping[str, Any], render_s: float, show: Show) -> list[tuple[str, str]]:
+    """What the live run and the rendering measured, as (name, value); stats as DESIGN section 6 says."""
+    refreshes, late = int(stats["refreshes"]), int(stats["late"])
+    rows = [("refreshes", f"{refreshes} at {stats['refresh_hz']:g} Hz"),
+            ("late refreshes", f"{late} ({late / max(refreshes, 1):.2%})")]
+    cuts = [c for c in stats.get("cuts") or [] if c.get("shown_s") is not None]
+    if cuts:
+        after_ms = [1000 * (c["shown_s"] - c["due_s"]) for c in cuts]
+        rows.append(("cuts", f"{len(cuts)}, shown {min(after_ms):+.1f} to {max(after_ms):+.1f} ms after they were due"))
+    rows.append(("pictures made", str(stats.get("pictures"))))
+    if stats.get("distinct_pictures_per_s") is not None:
+        rows.append(("distinct pictures", f"{stats['distinct_pictures_per_s']:.1f} a second"))
+    for key, name in (("model_ms", "making a picture"), ("sync_ms", "sound against picture")):
+        if stats.get(key):
+            rows.append((name, f"{stats[key]['p50']:.1f} ms median, {stats[key]['p99']:.1f} ms at the 99th percentile"))
+    rows += [("provider", str(stats.get("provider") or "none needed")), ("renderer", str(stats.get("renderer")))]
+    if stats.get("rss_mib"):
+        rows.append(("memory", f"{stats['rss_mib'][-1][1]:.0f} MiB"))
+    frames = show.film.frames
+    rows.append(("rendering", f"{frames} frames in {render_s:.0f} s, {1000 * render_s / frames:.1f} ms a frame"))
+    return rows
+
+
+def table(rows: Sequence[tuple[str, str]]) -> str:
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def record_and_render(path: Path, show: Show, out: Path, live_s: float) -> None:
+    """Plays offscreen in real time and records it, renders everything, and leaves sheet and table in `out`."""
+    from tools.contact_sheet import make_sheet
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise ShowError(Problem(f"--out {out}", f"cannot be made ({e.strerror})", "a folder that may be written")) from None
+    live, remake, sheet, timing, stats = (
+        out / name for name in ("live.mp4", "remake.mp4", "contact_sheet.png", "timing.txt", "live.json"))
+    print(f"Playing offscreen in real time for {live_s:.0f} s, recording it.", flush=True)
+    took_s = run_player("play", path, "--offscreen", "--duration", f"{live_s:g}", "--record", live, "--stats", stats,
+                        *osc_options(show))
+    if took_s < live_s - 1:
+        raise KeyboardInterrupt  # play ends calmly on Ctrl-C; so does what would have followed it
+    print("Rendering the whole show, every frame, with its soundtrack.", flush=True)
+    render_s = run_player("render", path, remake)
+    films = [("film", show.film.path)] if show.film.path else []
+    make_sheet([*films, ("remake", remake)], show.cuts, sheet, show.film.aspect if show.output.fit == "contain" else None)
+    text = table(timing_rows(json.loads(stats.read_text(encoding="utf-8")), render_s, show))
+    part = timing.with_suffix(".part")
+    part.write_text(text + "\n", encoding="utf-8")
+    os.replace(part, timing)
+    print("\n" + text + "\n")
+    print(table([("recorded live", str(live)), ("rendered whole", str(remake)), ("contact sheet", str(sheet)),
+                 ("timing table", str(timing)), ("its numbers", str(stats))]))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Plays or records the demo. Returns the exit code; raises ShowError for what a person can mend."""
+    parser = argparse.ArgumentParser(
+        prog="cineml demo", description="The demo show: in a window with sound where this machine has a display and a sound "
+        "card; else played offscreen, recorded, rendered, with a contact sheet and a timing table.",
+        epilog="examples:\n  cineml demo\n  cineml demo --offscreen --out demo_here",
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("out/demo"), metavar="DIR", help="where files go (out/demo)")
+    parser.add_argument("--offscreen", action="store_true", help="record and render even where a window could be opened")
+    parser.add_argument("--seconds", type=float, default=LIVE_S, metavar="S", help="how long to play offscreen (20)")
+    args = parser.parse_args(argv)
+    from player.show.config import load_show
+    from player.sources.film_reader import probe_film
+
+    path = demo_path()
+    show = load_show(path, probe_film)
+    missing = [] if args.offscreen else missing_for_a_window()
+    if args.offscreen or missing:
+        if missing:
+            print(f"This machine has no {' and no '.join(missing)}: the demo is recorded instead of shown.", flush=True)
+        record_and_render(path, show, args.out, args.seconds)
+        return 0
+    from player.control.keyboard import help_text
+
+    print(help_text())
+    run_player("play", path, *osc_options(show))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
