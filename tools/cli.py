@@ -58,8 +58,8 @@ VERBS: dict[str, Verb] = {
         "cineml gan sample models -o sheet.png",
         "cineml gan sample run128/checkpoint -o sheet.png --psi 0.7,1 --seed 7")),
     "remap": Verb("tools.remap", "film, cut list and generator to a score: a walk for every shot", (
-        "cineml remap film.mp4 --cuts cuts.csv --model models -o score.toml",
-        "cineml remap film.mp4 --cuts cuts.csv --model models -o score.toml --shots 3,7 --again")),
+        "cineml remap --film film.mp4 --cuts cuts.csv --model models -o score.toml",
+        "cineml remap --film film.mp4 --cuts cuts.csv --model models -o score.toml --shot 3,7 --again")),
 }
 
 
