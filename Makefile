@@ -23,10 +23,12 @@ bench: set-up-test ## the project's own measurements, as a table and into out/be
 	@mkdir -p out && $(VENV)/bin/cineml bench player --json out/bench.json
 
 # The demo show from nothing, in steps that can be stopped (Ctrl-C) and called again: each goes on where it was.
-# MINUTES is for each of the two trainings: 64x64 first, then grown. An accelerator needs a tenth of it; RESOLUTION=256 is for one.
+# The recipe that made the committed demo on two cores: 32x32 by reconstruction alone, then grown twice with the adversary.
+# More MINUTES at RESOLUTION make it sharper; an accelerator needs a tenth of them, and RESOLUTION=256 is for one.
 RESOLUTION ?= 128
-MINUTES ?= 240
+MINUTES ?= 42
 FILM := out/film/film.mp4
+TRAIN = $(PY) -m tools.gan_train $(FILM) --cuts out/film/cuts.csv --channel-base 2048 --batch 8 -o
 resume = $(if $(wildcard $(1)/state.safetensors),--resume)
 
 demo-show: demo-generator ## makes show_configs/demo again from nothing: film, training, walks
@@ -37,12 +39,17 @@ demo-film: set-up-test ## renders the demo film, its soundtrack and its cut list
 
 demo-generator: out/trained ## trains the demo generator on the demo film into out/training
 
-out/trained64: | demo-film
-	$(PY) -m tools.gan_train $(FILM) -o out/training64 --cuts out/film/cuts.csv --minutes $(MINUTES) $(call resume,out/training64)
+out/trained32: | demo-film
+	$(TRAIN) out/training32 --resolution 32 --minutes 11 --adversarial-every 0 --lr 0.015 $(call resume,out/training32)
+	@touch $@
+
+out/trained64: out/trained32
+	$(TRAIN) out/training64 --resolution 64 --minutes 20 --adversarial-every 4 --warmup 3 \
+	    $(or $(call resume,out/training64),--grow-from out/training32)
 	@touch $@
 
 out/trained: out/trained64
-	$(PY) -m tools.gan_train $(FILM) -o out/training --cuts out/film/cuts.csv --minutes $(MINUTES) --resolution $(RESOLUTION) \
+	$(TRAIN) out/training --resolution $(RESOLUTION) --minutes $(MINUTES) --adversarial-every 6 --decay 0.3 \
 	    $(or $(call resume,out/training),--grow-from out/training64)
 	@touch $@
 
