@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,7 +16,7 @@ from player.show.show import Show
 from player.sources.aim import Aim, aim_at, next_aim
 from player.sources.frame import Due, Frame
 from player.sources.shelf import Shelf
-from player.state import Command, ShowState, Transport, advance, cues_due, first_state
+from player.state import Command, ShowState, Transport, advance, first_state
 
 
 class Clock(Protocol):
@@ -147,16 +147,17 @@ def play(parts: Parts, duration_s: float | None = None, lead_s: float = 0.0) -> 
     state = first_state(show, begin_s)
     last_aim: Aim | None = None
     fullscreen = state.fullscreen
-    while not state.quit and (duration_s is None or state.show_time_s - begin_s < duration_s - HALF_A_MS):
+    while not state.quit:
         # The time the picture will be SEEN: a projector that shows it later gets it earlier.
         flip_s = screen.next_flip_s()
         now_s = max(parts.clock.show_time_at(flip_s + state.delay_ms / 1000), state.show_time_s)
+        if duration_s is not None and now_s - begin_s >= duration_s - HALF_A_MS:
+            break
 
         # 1 what was asked
         commands = drained(parts.inbox)
         if parts.keyboard and (keys := screen.keys()):
             commands += parts.keyboard(keys, state, show)
-        commands += cues_due(state, now_s, commands, show)
 
         # 2 what is true now
         state = advance(state, commands, now_s, show)
@@ -208,10 +209,8 @@ def render(parts: Parts, first_frame: int, frames: int, take: Taker,
     for index in range(frames):
         now_s = float(index / show.film.rate)
         if state is None:
-            begin = Command("/cineml/transport/seek_frame", first_frame)
-            state = advance(first_state(show, now_s), [begin], now_s, show)
-        commands = commands_at(index) if commands_at else []
-        state = advance(state, [*commands, *cues_due(state, now_s, commands, show)], now_s, show)
+            state = first_state(replace(show, start_frame=first_frame), now_s)
+        state = advance(state, commands_at(index) if commands_at else [], now_s, show)
         aim = aim_at(state, now_s, show)
         if aim.layers:
             shelf.add(parts.inference.make_and_wait(aim))

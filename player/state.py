@@ -6,10 +6,11 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import Any
 
 from player.show.cut_list import Mix
 from player.show.parameter import BY_ADDRESS, LOOK, LOOK_NAMES, Value
-from player.show.show import Show
+from player.show.show import Cue, Show
 
 # A refresh is due at the frame it lies within this much of: show times are floats, film frames are not.
 FRAME_TOLERANCE = Fraction(1, 100_000)
@@ -91,6 +92,7 @@ class ShowState:
     show_time_s: when this picture will be seen. place: where the film (and its sound) is; picture: where the picture
     is, the same unless frozen. mix: what of the shots is seen. look: value by name of LOOK_NAMES.
     fade, blackout, volume, mute, delay_ms: see the parameters. values: every changed parameter by address.
+    next_go_cue: counts GOs. cued_to: cues at film frames before this one have been fired in this loop.
     """
 
     show_time_s: float
@@ -113,6 +115,7 @@ class ShowState:
     quit: bool = False
     refresh: int = 0
     next_go_cue: int = 0
+    cued_to: int = 0
     key_shot: int = 0
     values: Mapping[str, Glide | Value] = field(default_factory=dict)
 
@@ -122,18 +125,23 @@ def period_frames(show: Show) -> Fraction:
     return show.film.frames + Fraction(show.loop_pause_s).limit_denominator(1000) * show.film.rate
 
 
-def place_at(transport: Transport, show_time_s: float, show: Show) -> Place:
-    """Where the film is at a show time. Exact: floats enter as the rationals they are, once."""
+def position_at(transport: Transport, show_time_s: float, show: Show) -> tuple[Fraction, int]:
+    """(position, loops): where the film is, in frames; when looping in [0, period), else unbounded upwards. Exact:
+    floats enter as the rationals they are, once."""
     position = transport.film_origin
     if transport.playing:
         position += transport.rate * (Fraction(show_time_s) - Fraction(transport.show_origin_s)) * show.film.rate
     position = max(position, Fraction(0))
-    loops = 0
+    if not transport.loop:
+        return position, 0
     period = period_frames(show)
-    if transport.loop:
-        loops = int((position + FRAME_TOLERANCE) // period)
-        position -= loops * period
-        position = max(position, Fraction(0))
+    loops = int((position + FRAME_TOLERANCE) // period)
+    return max(position - loops * period, Fraction(0)), loops
+
+
+def place_at(transport: Transport, show_time_s: float, show: Show) -> Place:
+    """Where the film is at a show time."""
+    position, loops = position_at(transport, show_time_s, show)
     frame = math.floor(position + FRAME_TOLERANCE)
     if frame < show.film.frames:
         return Place(position, frame, loops=loops)
@@ -159,7 +167,7 @@ def first_state(show: Show, show_time_s: float = 0.0) -> ShowState:
         values["/cineml/sound/volume"] = show.sound.volume
     if show.output.fullscreen:
         values["/cineml/window/fullscreen"] = True
-    return _resolve(transport, show_time_s, show, values, None, {})
+    return _resolve(_Change(transport, values, cued_to=show.start_frame), show_time_s, show, None)
 
 
 def value_at(values: Mapping[str, Glide | Value], address: str, show_time_s: float) -> Value:
@@ -169,109 +177,152 @@ def value_at(values: Mapping[str, Glide | Value], address: str, show_time_s: flo
 
 
 def advance(previous: ShowState, commands: Iterable[Command], now_s: float, show: Show) -> ShowState:
-    """The state at show time now_s, after the commands. Pure: the same arguments give the same state."""
-    transport, values = previous.transport, dict(previous.values)
-    changes: dict[str, object] = {}
-    for c in commands:
-        transport = _apply(c, transport, values, changes, previous, now_s, show)
-    return _resolve(transport, now_s, show, values, previous, changes)
+    """The state at show time now_s, after the commands and the cues that are due. Pure: the same arguments give the
+    same state."""
+    change = _Change(previous.transport, dict(previous.values), previous.stopped, previous.quit, previous.next_go_cue,
+                     previous.key_shot, previous.cued_to)
+    for c in [*commands, *_cues_passed(previous, now_s, show)]:
+        _apply(change, c, now_s, show)
+    place = place_at(change.transport, now_s, show)
+    sought = change.transport.epoch != previous.transport.epoch
+    if sought:
+        change.cued_to = place.frame  # landed here: a cue on this very frame is due, once the film plays
+    if change.transport.playing:
+        landed = [c for c in show.cues if c.at_frame is not None and change.cued_to <= c.at_frame <= place.frame]
+        change.cued_to = place.frame + 1
+        if sought or previous.refresh == 0:
+            for c in _sends(landed):
+                _apply(change, c, now_s, show)
+    return _resolve(change, now_s, show, previous)
 
 
-def _seek(transport: Transport, position: Fraction, now_s: float, show: Show, playing: bool) -> Transport:
+@dataclass
+class _Change:
+    """What one advance has changed so far; it never leaves advance."""
+
+    transport: Transport
+    values: dict[str, Glide | Value]
+    stopped: bool = False
+    quit: bool = False
+    next_go_cue: int = 0
+    key_shot: int = 0
+    cued_to: int = 0
+
+
+def _sends(cues: Iterable[Cue]) -> list[Command]:
+    return [Command(a, v, g, f"cue {cue.name}") for cue in cues for a, v, g in cue.sends]
+
+
+def _cues_passed(previous: ShowState, now_s: float, show: Show) -> list[Command]:
+    """Commands of the cues whose frames the film has come to since the previous refresh, in the order of the show."""
+    if previous.refresh == 0 or not previous.transport.playing:
+        return []
+    first, place = previous.cued_to, place_at(previous.transport, now_s, show)
+    if place.loops == previous.place.loops:
+        return _sends(c for c in show.cues if c.at_frame is not None and first <= c.at_frame <= place.frame)
+    return _sends(c for c in show.cues if c.at_frame is not None and (c.at_frame >= first or c.at_frame <= place.frame))
+
+
+def _rebased(transport: Transport, now_s: float, show: Show, **more: Any) -> Transport:
+    """The same film position from now on, with another rate, loop or playing. No new epoch: what is made stays good."""
+    position, _ = position_at(transport, now_s, show)
+    if not transport.loop:
+        position = min(position, Fraction(show.film.frames))
+    return replace(transport, show_origin_s=now_s, film_origin=position, **more)
+
+
+def _sought(transport: Transport, position: Fraction, now_s: float, show: Show, playing: bool) -> Transport:
+    """Another film position from now on: a new epoch."""
     position = min(max(position, Fraction(0)), Fraction(show.film.frames - 1))
     return replace(transport, epoch=transport.epoch + 1, show_origin_s=now_s, film_origin=position, playing=playing)
 
 
-def _apply(c: Command, transport: Transport, values: dict[str, Glide | Value], changes: dict[str, object],
-           previous: ShowState, now_s: float, show: Show) -> Transport:
-    """One command. Returns the transport after it; other changes go into `values` and `changes`."""
-    here = place_at(transport, now_s, show)
+def _apply(change: _Change, c: Command, now_s: float, show: Show) -> None:
+    """One command."""
     noun, _, name = c.address.removeprefix("/cineml/").partition("/")
     if noun == "transport":
-        return _transport_command(name, c, transport, changes, previous, now_s, show, here)
-    if noun == "shot":
+        _apply_transport(change, name, c, now_s, show)
+    elif noun == "shot":
         shot = show.cuts.by_number(int(name.partition("/")[0]))
         if shot is not None:
-            changes["stopped"] = False
-            return _seek(transport, Fraction(shot.start), now_s, show, True)
-        return transport
-    if c.address == "/cineml/window/quit":
-        changes["quit"] = True
-        return transport
-    parameter = BY_ADDRESS[c.address]
-    if parameter.glides:
-        start = value_at(values, c.address, now_s) if noun != "look" else previous.look[name]
-        glide_s = show.control.glide_s if c.glide_s is None else c.glide_s
-        values[c.address] = Glide(float(start or 0.0), float(c.value or 0.0), now_s, glide_s)
+            change.stopped = False
+            change.transport = _sought(change.transport, Fraction(shot.start), now_s, show, True)
+    elif c.address == "/cineml/window/quit":
+        change.quit = True
     else:
-        values[c.address] = c.value
+        _apply_value(change, noun, name, c, now_s, show)
+
+
+def _apply_value(change: _Change, noun: str, name: str, c: Command, now_s: float, show: Show) -> None:
+    here = place_at(change.transport, now_s, show)
+    if BY_ADDRESS[c.address].glides:
+        start = value_at(change.values, c.address, now_s)
+        if noun == "look" and c.address not in change.values:
+            start = _look_values(change.values, show.cuts.shot_at(here.frame).number, now_s, show)[1][name]
+        glide_s = show.control.glide_s if c.glide_s is None else c.glide_s
+        change.values[c.address] = Glide(float(start or 0.0), float(c.value or 0.0), now_s, glide_s)
+    else:
+        change.values[c.address] = c.value
     if c.address == "/cineml/look/select":
         for look_name in LOOK_NAMES:  # a look that is called for comes whole: what a hand had set gives way
-            values.pop(f"/cineml/look/{look_name}", None)
+            change.values.pop(f"/cineml/look/{look_name}", None)
     if c.address == "/cineml/latent/key":
-        changes["key_shot"] = show.cuts.shot_at(here.frame).number
-    return transport
+        change.key_shot = show.cuts.shot_at(here.frame).number
 
 
-def _transport_command(name: str, c: Command, transport: Transport, changes: dict[str, object], previous: ShowState,
-                       now_s: float, show: Show, here: Place) -> Transport:
-    if name == "play" and not transport.playing:
-        changes["stopped"] = False
-        position = Fraction(0) if here.ended else transport.film_origin
-        return _seek(transport, position, now_s, show, True)
-    if name == "play" and here.ended:
-        return _seek(transport, Fraction(0), now_s, show, True)
-    if name == "pause" and transport.playing:
-        return _seek(transport, here.position, now_s, show, False)
-    if name == "stop":
-        changes["stopped"] = True
-        return _seek(transport, Fraction(0), now_s, show, False)
-    if name == "seek_s":
-        return _seek(transport, Fraction(float(c.value or 0)) * show.film.rate, now_s, show, transport.playing)
-    if name == "seek_frame":
-        return _seek(transport, Fraction(int(c.value or 0)), now_s, show, transport.playing)
-    if name == "rate":
+def _apply_transport(change: _Change, name: str, c: Command, now_s: float, show: Show) -> None:
+    transport = change.transport
+    here = place_at(transport, now_s, show)
+    if name == "play":
+        change.stopped = False
+        if here.ended:
+            change.transport = _sought(transport, Fraction(0), now_s, show, True)
+        elif not transport.playing:
+            change.transport = _rebased(transport, now_s, show, playing=True)
+    elif name == "pause" and transport.playing:
+        change.transport = _rebased(transport, now_s, show, playing=False)
+    elif name == "stop":
+        change.stopped = True
+        change.transport = _sought(transport, Fraction(0), now_s, show, False)
+    elif name == "seek_s":
+        position = Fraction(float(c.value or 0)) * show.film.rate
+        change.transport = _sought(transport, position, now_s, show, transport.playing)
+    elif name == "seek_frame":
+        change.transport = _sought(transport, Fraction(int(c.value or 0)), now_s, show, transport.playing)
+    elif name == "rate":
         rate = Fraction(float(c.value or 0)).limit_denominator(1000)
-        return replace(_seek(transport, here.position, now_s, show, transport.playing), rate=rate)
-    if name == "loop":
-        # Rebased to here first: without that, a film in its third loop would be past its end at once.
-        return replace(_seek(transport, here.position, now_s, show, transport.playing), loop=bool(c.value))
-    if name == "go":
-        changes["next_go_cue"] = previous.next_go_cue + 1  # the loop fires it; see cues_due
-        if not any(cue.at_frame is None for cue in show.cues):
-            return _transport_command("play", c, transport, changes, previous, now_s, show, here)
-    return transport
+        if rate != transport.rate:
+            change.transport = _rebased(transport, now_s, show, rate=rate)
+    elif name == "loop" and bool(c.value) != transport.loop:
+        change.transport = _rebased(transport, now_s, show, loop=bool(c.value))
+    elif name == "go" and not c.fired_by.startswith("cue "):  # a cue cannot fire the next: one GO, one cue
+        waiting = [cue for cue in show.cues if cue.at_frame is None]
+        if not waiting:
+            _apply_transport(change, "play", c, now_s, show)
+            return
+        cue = waiting[change.next_go_cue % len(waiting)]
+        change.next_go_cue += 1
+        for sent in _sends([cue]):
+            _apply(change, sent, now_s, show)
 
 
-def cues_due(previous: ShowState, now_s: float, commands: Iterable[Command], show: Show) -> tuple[Command, ...]:
-    """Commands of the cues due at this refresh: those whose film frame was passed since the previous refresh, and the
-    next waiting one for each GO among the commands."""
-    fired: list[Command] = []
-    transport = previous.transport
-    before, after = previous.place, place_at(transport, now_s, show)
-    if transport.playing:
-        for cue in show.cues:
-            if cue.at_frame is None:
-                continue
-            first = previous.refresh == 0 and before.frame == cue.at_frame
-            wrapped = after.loops > before.loops
-            passed = before.frame < cue.at_frame <= after.frame if not wrapped else (
-                cue.at_frame > before.frame or cue.at_frame <= after.frame)
-            if first or passed:
-                fired += [Command(a, v, g, f"cue {cue.name}") for a, v, g in cue.sends]
-    waiting = [cue for cue in show.cues if cue.at_frame is None]
-    go_index = previous.next_go_cue
-    for c in commands:
-        if c.address == "/cineml/transport/go" and waiting:
-            cue = waiting[go_index % len(waiting)]
-            go_index += 1
-            fired += [Command(a, v, g, f"cue {cue.name}") for a, v, g in cue.sends]
-    return tuple(fired)
+def _look_values(values: Mapping[str, Glide | Value], shot: int, now_s: float, show: Show) -> tuple[str, dict[str, float]]:
+    """(name, value by LOOK_NAMES) of the look that a shot plays: the one called for, else the score's, and over it
+    what a hand has set."""
+    name = str(value_at(values, "/cineml/look/select", now_s) or "") or show.look_of(shot)
+    base = show.looks[name].values if name in show.looks else {}
+    look: dict[str, float] = {}
+    for p in LOOK:
+        if p.name != "select":
+            held = value_at(values, p.address, now_s) if p.address in values else base.get(p.name, p.default)
+            look[p.name] = float(held) if isinstance(held, (int, float)) else 0.0
+    return name, look
 
 
-def _resolve(transport: Transport, now_s: float, show: Show, values: Mapping[str, Glide | Value],
-             previous: ShowState | None, changes: Mapping[str, object]) -> ShowState:
+def _resolve(change: _Change, now_s: float, show: Show, previous: ShowState | None) -> ShowState:
     """Everything that follows from transport, time and values."""
+    values = change.values
+
     def number(address: str) -> float:
         held = value_at(values, address, now_s)
         return float(held) if isinstance(held, (int, float)) else 0.0
@@ -279,35 +330,21 @@ def _resolve(transport: Transport, now_s: float, show: Show, values: Mapping[str
     def flag(address: str) -> bool:
         return bool(value_at(values, address, now_s))
 
-    def text(address: str) -> str:
-        return str(value_at(values, address, now_s) or "")
-
-    place = place_at(transport, now_s, show)
+    place = place_at(change.transport, now_s, show)
     freeze = flag("/cineml/output/freeze")
     picture = previous.picture if freeze and previous is not None else place
     mix = show.cuts.mix_at(picture.frame)
-    look_name = text("/cineml/look/select") or show.look_of(mix.shot.number)
-    base = show.looks[look_name].values if look_name in show.looks else {}
-    look: dict[str, float] = {}
-    for p in LOOK:
-        if p.name == "select":
-            continue
-        own = base.get(p.name, p.default)
-        own = float(own) if isinstance(own, (int, float)) else 0.0
-        look[p.name] = number(p.address) if p.address in values else own
-    key_shot = int(str(changes.get("key_shot", previous.key_shot if previous else 0)))
-    key = text("/cineml/latent/key") if key_shot == mix.shot.number else ""
+    look_name, look = _look_values(values, mix.shot.number, now_s, show)
+    held = change.key_shot == mix.shot.number
+    key = str(value_at(values, "/cineml/latent/key", now_s) or "") if held else ""
     latent = Latent(number("/cineml/latent/truncation"), number("/cineml/latent/walk_offset"),
                     number("/cineml/latent/freedom"), int(number("/cineml/latent/noise_seed")),
                     number("/cineml/latent/noise_amount"), key)
     return ShowState(
-        show_time_s=now_s, transport=transport, place=place, picture=picture, mix=mix, look_name=look_name, look=look,
-        latent=latent, blackout=flag("/cineml/output/blackout"), freeze=freeze, fade=number("/cineml/output/fade"),
-        volume=number("/cineml/sound/volume"), mute=flag("/cineml/sound/mute"),
-        delay_ms=number("/cineml/sound/delay_ms"),
-        overlay=flag("/cineml/window/overlay"), fullscreen=flag("/cineml/window/fullscreen"),
-        stopped=bool(changes.get("stopped", previous.stopped if previous else False)),
-        quit=bool(changes.get("quit", previous.quit if previous else False)),
-        refresh=previous.refresh + 1 if previous else 0,
-        next_go_cue=int(str(changes.get("next_go_cue", previous.next_go_cue if previous else 0))),
-        key_shot=key_shot if key else 0, values=values)
+        show_time_s=now_s, transport=change.transport, place=place, picture=picture, mix=mix, look_name=look_name,
+        look=look, latent=latent, blackout=flag("/cineml/output/blackout"), freeze=freeze,
+        fade=number("/cineml/output/fade"), volume=number("/cineml/sound/volume"), mute=flag("/cineml/sound/mute"),
+        delay_ms=number("/cineml/sound/delay_ms"), overlay=flag("/cineml/window/overlay"),
+        fullscreen=flag("/cineml/window/fullscreen"), stopped=change.stopped, quit=change.quit,
+        refresh=previous.refresh + 1 if previous else 0, next_go_cue=change.next_go_cue, cued_to=change.cued_to,
+        key_shot=change.key_shot if key else 0, values=values)

@@ -155,3 +155,26 @@ def test_a_called_key_does_not_leak_into_the_next_shots_early_picture():
     state = advance(first_state(show), [Command("/cineml/latent/key", "s01.f0003")], 0.9, show)
     assert aim_at(state, 0.95, show).latent.key == "s01.f0003"
     assert aim_at(state, 1.0, show).latent.key == ""
+
+
+def test_while_the_rate_is_faded_by_hand_the_picture_moves_on():
+    show = small_show((Shot(1, 0, 240),))
+    script = {k: [Command("/cineml/transport/rate", 1.0 - (k - 100) / 200)] for k in range(100, 200)}
+    seen = simulate(show, 0.04, seconds=4, script=script)[105:200]
+    assert not any(due.stale for _, _, due in seen)
+    assert len({due.shot.a.film_position for _, _, due in seen}) > 15
+
+
+def test_while_a_hand_scrubs_the_newest_picture_is_seen():
+    show = small_show((Shot(1, 0, 240),))
+    script = {k: [Command("/cineml/transport/seek_frame", k % 240)] for k in range(60, 180, 2)}
+    script[59] = [Command("/cineml/transport/pause")]
+    seen = simulate(show, 0.04, seconds=4, script=script)[70:180]
+    assert len({due.shot.a.film_position for _, _, due in seen}) > 15
+    assert seen[-1][2].shot.a.film_position >= 150
+
+
+def test_after_a_pause_the_picture_stands_where_the_film_stands():
+    show = small_show((Shot(1, 0, 240),))
+    for _, state, due in simulate(show, 0.04, seconds=3, script={60: [Command("/cineml/transport/pause")]})[70:]:
+        assert due.shot.a.film_position == pytest.approx(float(state.place.position), abs=0.01) and due.shot.b is None

@@ -204,20 +204,22 @@ def test_frames_are_kept_and_a_second_run_draws_nothing(tmp_path, stage: Stage, 
     assert not list(tmp_path.glob("*.tmp"))
 
 
-def test_the_written_film_has_exact_timestamps_a_key_frame_every_twelve_and_the_same_bytes_again(tmp_path):
+def test_the_written_film_has_exact_timestamps_a_key_frame_every_twelve_and_the_same_pictures_again(tmp_path):
     av = pytest.importorskip("av")
-    ramp = [np.full((24, 32), 8 * i, dtype=np.uint8) for i in range(30)]
+    texture = np.random.default_rng(1).integers(0, 40, (64, 96))
+    shown = [(np.roll(texture, i, axis=1) + 6 * i).astype(np.uint8) for i in range(30)]
+    decoded = []
     for name in ("a.mp4", "b.mp4"):
-        assert demo_film.write_film(tmp_path / name, iter(ramp), (32, 24)) == 30
-    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
-    with av.open(str(tmp_path / "a.mp4")) as film:
-        stream = film.streams.video[0]
-        frames = list(film.decode(stream))
-        assert stream.average_rate == RATE and stream.codec_context.pix_fmt == "yuv420p"
-        assert [round(f.pts * f.time_base * RATE) for f in frames] == list(range(30))
-        assert [i for i, f in enumerate(frames) if f.key_frame] == [0, 12, 24]
-        grey = [float(f.to_ndarray(format="rgb24").mean()) for f in frames]
-    assert np.abs(np.array(grey) - np.arange(30) * 8).max() < 4
+        assert demo_film.write_film(tmp_path / name, iter(shown), (96, 64)) == 30
+        with av.open(str(tmp_path / name)) as film:
+            stream = film.streams.video[0]
+            frames = list(film.decode(stream))
+            assert stream.average_rate == RATE and stream.codec_context.pix_fmt == "yuv420p"
+            assert [f.pts * f.time_base * RATE for f in frames] == list(range(30))
+            assert [i for i, f in enumerate(frames) if f.key_frame] == [0, 12, 24]
+            decoded.append(np.stack([f.to_ndarray(format="rgb24")[..., 0] for f in frames]))
+    assert np.array_equal(decoded[0], decoded[1])
+    assert np.abs(decoded[0].mean(axis=(1, 2)) - [picture.mean() for picture in shown]).max() < 2
 
 
 def test_a_wrong_size_or_shot_number_is_one_sentence_and_exit_code_two(tmp_path, capsys):

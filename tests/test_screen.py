@@ -184,11 +184,18 @@ def test_pictures_of_two_sizes_lie_on_each_other(picture: Callable[..., Picture]
     assert light[:, :74].max() < 0.02 and light[:, 86:].min() > 0.98
 
 
+@pytest.mark.parametrize("source", ["film", "fallback"])
+def test_a_fade_that_is_in_the_films_own_pixels_is_not_drawn_again(picture: Callable[..., Picture], source: str) -> None:
+    p = picture()
+    light = p.light(p.state(0, Mix(SHOTS[0], fade=0.4, fade_colour="black")), one(flat(120), source=source))
+    assert np.abs(light - linear(120)).max() < 5e-4
+
+
 @pytest.mark.parametrize(("colour", "end"), [("white", 1.0), ("black", 0.0)])
 def test_a_fade_goes_to_its_colour_in_linear_light(picture: Callable[..., Picture], colour: str, end: float) -> None:
     p = picture()
     for fade in (1.0, 0.4, 0.0):
-        light = p.light(p.state(0, Mix(SHOTS[0], fade=fade, fade_colour=colour)), one(flat(120)))
+        light = p.light(p.state(0, Mix(SHOTS[0], fade=fade, fade_colour=colour)), one(flat(120), source="generator"))
         assert np.abs(light - (fade * linear(120) + (1 - fade) * end)).max() < 5e-4
 
 

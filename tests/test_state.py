@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from player.show.cut_list import Shot
 from player.show.score import Score, ScoreShot
 from player.show.show import Control, Cue, Look
-from player.state import Command, advance, cues_due, first_state, place_at, show_time_of
+from player.state import Command, advance, first_state, place_at, show_time_of
 from tests.small_shows import small_show
 
 
@@ -138,18 +138,62 @@ def test_a_named_key_is_held_until_its_shot_ends():
     assert advance(state, [], 1.1, show).latent.key == ""
 
 
-def test_cues_fire_once_a_loop_and_go_fires_the_waiting_one():
-    show = small_show(cues=(Cue("worn", 24, (("/cineml/look/grain", 0.9, 0.0),)),
-                            Cue("dark", None, (("/cineml/output/fade", 0.0, 0.0),))))
-    state, fired = first_state(show), []
-    for k in range(1, 361):
-        now = k / 30
-        due = cues_due(state, now, [], show)
-        fired += [(c.fired_by, round(now, 3)) for c in due]
-        state = advance(state, due, now, show)
-    assert fired == [("cue worn", 1.0), ("cue worn", 6.0), ("cue worn", 11.0)]
-    go = [Command("/cineml/transport/go")]
-    assert [c.fired_by for c in cues_due(state, 12.1, go, show)] == ["cue dark"]
+def test_cues_fire_once_a_loop_on_their_frame():
+    show = small_show(cues=(Cue("worn", 24, (("/cineml/look/grain", 0.9, 0.0),)), Cue("clean", 48, (("/cineml/look/grain", 0.0, 0.0),)),
+                            Cue("begin", 0, (("/cineml/latent/noise_seed", 7, None),))))
+    state, seen = first_state(show), []
+    for k in range(361):
+        before = state
+        state = advance(state, [], k / 30, show)
+        if state.look["grain"] != before.look["grain"]:
+            seen.append((round(k / 30, 3), state.look["grain"]))
+        if k == 0:
+            assert state.latent.noise_seed == 7  # a cue on the first frame belongs to the first picture
+    assert seen == [(1.0, 0.9), (2.0, 0.0), (6.0, 0.9), (7.0, 0.0), (11.0, 0.9), (12.0, 0.0)]
+
+
+def test_a_seek_onto_a_cue_fires_it_and_over_it_does_not():
+    show = small_show(cues=(Cue("worn", 24, (("/cineml/look/grain", 0.9, 0.0),)),))
+    state = advance(first_state(show), [], 0.1, show)
+    assert advance(state, [Command("/cineml/shot/2/go")], 0.2, show).look["grain"] == 0.9
+    assert advance(state, [Command("/cineml/transport/seek_frame", 30)], 0.2, show).look["grain"] == 0.0
+
+
+def test_each_go_fires_the_next_waiting_cue_and_two_at_once_fire_two():
+    show = small_show(cues=tuple(Cue(str(n), None, (("/cineml/latent/noise_seed", n, None),)) for n in (1, 2, 3)))
+    go = Command("/cineml/transport/go")
+    state = advance(first_state(show), [go], 0.1, show)
+    assert state.latent.noise_seed == 1
+    state = advance(state, [go, go], 0.2, show)
+    assert state.latent.noise_seed == 3
+    assert advance(state, [go], 0.3, show).latent.noise_seed == 1
+
+
+def test_rate_loop_and_pause_begin_no_new_epoch_because_what_is_made_stays_good():
+    show = small_show()
+    state = first_state(show)
+    for k, c in enumerate([Command("/cineml/transport/rate", 0.5), Command("/cineml/transport/rate", 0.5), Command("/cineml/transport/pause"),
+                           Command("/cineml/transport/play"), Command("/cineml/transport/loop", False)]):
+        state = advance(state, [c], 0.1 * (k + 1), show)
+    assert state.transport.epoch == 0
+    assert float(state.place.position) == pytest.approx(24 * (0.1 + 0.5 * 0.2 + 0.5 * 0.1), abs=1e-3)
+
+
+def test_whatever_is_asked_between_two_loops_the_pause_goes_on():
+    show = small_show(loop_pause_s=2.0)
+    state = advance(first_state(show), [], 6.0, show)
+    assert state.place.in_pause
+    for c in (Command("/cineml/transport/pause"), Command("/cineml/transport/rate", 2.0), Command("/cineml/transport/loop", True)):
+        assert advance(state, [c], 6.1, show).place.in_pause
+    assert advance(state, [Command("/cineml/transport/rate", 2.0)], 6.0, show).place.in_pause
+    assert advance(advance(state, [Command("/cineml/transport/loop", True)], 6.5, show), [], 7.0, show).place.frame == 0
+
+
+def test_an_ended_film_begins_again_with_play():
+    show = small_show(loop=False)
+    state = advance(advance(first_state(show), [], 9.0, show), [Command("/cineml/transport/pause")], 9.1, show)
+    assert state.place.ended
+    assert advance(state, [Command("/cineml/transport/play")], 9.2, show).place.frame == 0
 
 
 @given(st.lists(st.tuples(st.sampled_from(["play", "pause", "stop", "seek_frame", "seek_s", "rate", "loop", "go"]),

@@ -108,7 +108,8 @@ def grey_frames(paths: list[Path]) -> Iterator[NDArray[np.uint8]]:
 def write_film(path: Path, frames: Iterator[NDArray[np.uint8]], size: tuple[int, int], crf: int = 18) -> int:
     """H.264 in MP4, yuv420p in video range, a key frame every 12, no B-frames, timestamps of exactly 1/24 s.
 
-    One encoder thread, so that the same frames give the same bytes. Returns the number of frames.
+    One encoder thread, so that nothing depends on timing: the same frames give the same pictures again (their bytes
+    nearly always too; x264 rarely codes a flat area by another vector). Returns the number of frames.
     """
     import av
 

@@ -121,7 +121,8 @@ class Compositor:
         weave_px = state.look.get("weave", 0.0) / 100 * rect[3]
         across, down = axes_of(inside, reduce, rect, sigma, weave_px, weave_at(frame, self._show.seed))
         rows, shift = self._across(across, rect, math.ceil(inside.height / reduce))
-        self._composite(state, grade_at(state.look, frame, self._show.seed), rows, shift, down, rect)
+        faded = layers[0][0].has_transitions
+        self._composite(state, grade_at(state.look, frame, self._show.seed), rows, shift, down, rect, faded)
         return self._picture
 
     def _changed(self, stage: str, key: object) -> bool:
@@ -206,17 +207,18 @@ class Compositor:
         return self._rows[0], 0
 
     def _composite(self, state: ShowState, grade: Grade, rows: moderngl.Texture, shift: int, axis: Axis,
-                   rect: Rect) -> None:
-        """Third pass: to the output's height, and the look."""
+                   rect: Rect, faded: bool) -> None:
+        """Third pass: to the output's height, and the look. faded: the pictures hold the film's own fades already."""
         mix = state.mix
         white = 1.0 if mix.fade_colour == "white" else 0.0
+        fade = 1.0 if faded else mix.fade
         turn = grain_turn(state.picture.frame, self._show.seed) if grade.grain > 0 else None
-        if not self._changed("composite", (axis, grade, turn, shift, rect, mix.fade, white, state.fade)):
+        if not self._changed("composite", (axis, grade, turn, shift, rect, fade, white, state.fade)):
             return
         x, y, w, h = rect
         seen = seen_part(rect, self.size_px)
         uniforms: dict[str, object] = {
-            "rows": 0, "shift_x": shift, "last_x": rows.width - 1, "fade": mix.fade, "fade_colour": (white,) * 3,
+            "rows": 0, "shift_x": shift, "last_x": rows.width - 1, "fade": fade, "fade_colour": (white,) * 3,
             "level": min(state.fade, 1.0), **axis.uniforms()}
         if not grade.plain:
             uniforms |= {

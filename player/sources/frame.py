@@ -31,6 +31,11 @@ class Frame:
     inner: tuple[float, float, float, float]
 
     @property
+    def has_transitions(self) -> bool:
+        """Whether the film's own fades are in these pixels already, and must not be drawn again."""
+        return self.source in ("film", "fallback")
+
+    @property
     def blends(self) -> bool:
         """Whether two neighbours of one shot may be blended: film and test card frames are held instead."""
         return self.source == "generator"

@@ -11,15 +11,19 @@ MAX_FRAMES = 24  # more than can be made ahead for two shots; a bound, so that m
 
 
 class Shelf:
-    """Finished frames in order of show time; due() never picks a picture of another shot while one of its own is
-    there, and never one that was made for another epoch."""
+    """Finished frames in the order they were made; due() never picks a picture of another shot while one of its own is
+    there.
+
+    Frames are chosen by the film position they were made for, not by show time: a pause or another rate moves the
+    film's time against the show's, and pictures made ahead stay right.
+    """
 
     def __init__(self) -> None:
         self._frames: list[Frame] = []
         self._last = Due()
 
     def add(self, frames: Iterable[Frame]) -> None:
-        self._frames = sorted([*self._frames, *frames], key=lambda f: f.show_time_s)[-MAX_FRAMES:]
+        self._frames = [*self._frames, *frames][-MAX_FRAMES:]
 
     def due(self, state: ShowState, hold: bool = False) -> Due:
         """The frames for this refresh. hold: show each until the next is due instead of blending two."""
@@ -27,28 +31,35 @@ class Shelf:
             return self._last
         if state.place.in_pause:
             return Due()
-        self._frames = [f for f in self._frames if f.epoch == state.transport.epoch]
-        tolerance_s = float(FRAME_TOLERANCE / 24)
-        own = self._blend(state.mix.shot.number, state.show_time_s + tolerance_s, hold)
-        out = None
-        if state.mix.outgoing is not None:
-            out = self._blend(state.mix.outgoing.number, state.show_time_s + tolerance_s, hold)
+        epoch = state.transport.epoch
+        older = [f for f in self._frames if f.epoch != epoch]
+        self._frames = [f for f in self._frames if f.epoch == epoch]
+        position = float(state.place.position + FRAME_TOLERANCE)
+        own = self._blend(state.mix.shot.number, position, hold)
+        out = self._blend(state.mix.outgoing.number, position, hold) if state.mix.outgoing is not None else None
         if own is None:
-            # The ladder's second step: what was seen last, even across a cut, is better than black; it is counted.
+            # The ladder's second step: what was seen last, even across a cut, is better than black; it is counted. While
+            # a hand scrubs, each seek outdates what is being made: the newest of that is nearest to what is asked.
+            if older:
+                self._last = Due(Blend(older[-1]), stale=True)
             return Due(self._last.shot, self._last.outgoing, stale=True)
         shown = {id(blend.a) for blend in (own, out) if blend is not None}
         self._frames = [f for f in self._frames if f.show_time_s > state.show_time_s or id(f) in shown]
         self._last = Due(own, out)
         return self._last
 
-    def _blend(self, shot: int, now_s: float, hold: bool) -> Blend | None:
-        before = [f for f in self._frames if f.shot == shot and f.show_time_s <= now_s]
-        after = [f for f in self._frames if f.shot == shot and f.show_time_s > now_s]
+    def _blend(self, shot: int, position: float, hold: bool) -> Blend | None:
+        own = [f for f in self._frames if f.shot == shot]
+        before = [f for f in own if f.film_position <= position]
+        after = [f for f in own if f.film_position > position]
         if not before:
             # Early pictures of a shot that has begun (after a seek, or late at a cut) belong to it: show the first.
-            return Blend(after[0]) if after else None
-        a = before[-1]
-        if after and a.blends and after[0].blends and after[0].film_position >= a.film_position and not hold:
-            b = after[0]  # a smaller film position is the next loop's: never blended across the loop's own cut
-            return Blend(a, b, (now_s - a.show_time_s) / (b.show_time_s - a.show_time_s))
-        return Blend(a)
+            return Blend(min(after, key=lambda f: f.film_position)) if after else None
+        # max() keeps the first of equals, so look from the newest: a paused film is made anew when the latent changes.
+        a = max(reversed(before), key=lambda f: f.film_position)
+        if hold or not after or not a.blends:
+            return Blend(a)
+        b = min(reversed(after), key=lambda f: f.film_position)
+        if not b.blends or b.show_time_s <= a.show_time_s:
+            return Blend(a)  # the older one lies ahead in the film: it is the loop's before, not what comes next
+        return Blend(a, b, (position - a.film_position) / (b.film_position - a.film_position))
