@@ -139,7 +139,8 @@ def test_a_named_key_is_held_until_its_shot_ends():
 
 
 def test_cues_fire_once_a_loop_on_their_frame():
-    show = small_show(cues=(Cue("worn", 24, (("/cineml/look/grain", 0.9, 0.0),)), Cue("clean", 48, (("/cineml/look/grain", 0.0, 0.0),)),
+    show = small_show(cues=(Cue("worn", 24, (("/cineml/look/grain", 0.9, 0.0),)),
+                            Cue("clean", 48, (("/cineml/look/grain", 0.0, 0.0),)),
                             Cue("begin", 0, (("/cineml/latent/noise_seed", 7, None),))))
     state, seen = first_state(show), []
     for k in range(361):
@@ -172,9 +173,9 @@ def test_each_go_fires_the_next_waiting_cue_and_two_at_once_fire_two():
 def test_rate_loop_and_pause_begin_no_new_epoch_because_what_is_made_stays_good():
     show = small_show()
     state = first_state(show)
-    for k, c in enumerate([Command("/cineml/transport/rate", 0.5), Command("/cineml/transport/rate", 0.5), Command("/cineml/transport/pause"),
-                           Command("/cineml/transport/play"), Command("/cineml/transport/loop", False)]):
-        state = advance(state, [c], 0.1 * (k + 1), show)
+    asked = [("rate", 0.5), ("rate", 0.5), ("pause", None), ("play", None), ("loop", False)]
+    for k, (name, value) in enumerate(asked):
+        state = advance(state, [Command(f"/cineml/transport/{name}", value)], 0.1 * (k + 1), show)
     assert state.transport.epoch == 0
     assert float(state.place.position) == pytest.approx(24 * (0.1 + 0.5 * 0.2 + 0.5 * 0.1), abs=1e-3)
 
@@ -183,8 +184,8 @@ def test_whatever_is_asked_between_two_loops_the_pause_goes_on():
     show = small_show(loop_pause_s=2.0)
     state = advance(first_state(show), [], 6.0, show)
     assert state.place.in_pause
-    for c in (Command("/cineml/transport/pause"), Command("/cineml/transport/rate", 2.0), Command("/cineml/transport/loop", True)):
-        assert advance(state, [c], 6.1, show).place.in_pause
+    for name, value in (("pause", None), ("rate", 2.0), ("loop", True)):
+        assert advance(state, [Command(f"/cineml/transport/{name}", value)], 6.1, show).place.in_pause
     assert advance(state, [Command("/cineml/transport/rate", 2.0)], 6.0, show).place.in_pause
     assert advance(advance(state, [Command("/cineml/transport/loop", True)], 6.5, show), [], 7.0, show).place.frame == 0
 

@@ -10,13 +10,18 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from player.show.config import load_show
+from player.show.cut_list import write_csv
 from player.show.problem import Problem, ShowError
+from player.show.show import Show
+from player.sources.film_reader import probe_film
 from tools.bench import Row
 
 SIZE, REFRESH_HZ = (640, 360), 30
@@ -36,7 +41,7 @@ def test_card() -> Path:
     return Path(str(importlib.resources.files("show_configs") / "testcard.toml"))
 
 
-def cineml(*words: str | Path, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+def cineml(*words: str | int | Path, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
     """A cineml command in a process of its own, as a person would start it."""
     command = [sys.executable, "-m", "tools.cli", *map(str, words)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env)
@@ -49,24 +54,33 @@ def finished(process: subprocess.Popen[bytes]) -> None:
         raise ShowError(Problem("bench", f"a command ended with {process.returncode}: {err.decode()[-2000:]}"))
 
 
-def plain_show(show: Path, folder: Path) -> Path:
-    """A copy of a show's text without looks, and with pictures held, so that what a recording shows is what was made.
-
-    Grain and weave change pixels at every film frame; with them no picture could be told from the one before.
-    """
-    import tomllib
-
-    data = tomllib.loads(show.read_text(encoding="utf-8"))
-    lines = ['name = "bench"\nlook = "bench"\n[look.bench]\nhold = true\n']
-    for table, keys in (("film", ("file", "sound", "cuts")), ("generator", ("folder",)), ("score", ("file",))):
-        values = data.get(table, {})
-        rows = [f"{k} = {json.dumps(str((show.parent / values[k]).resolve()))}" for k in keys if k in values]
-        lines.append(f"[{table}]\n" + "\n".join(rows) + "\n")
-    play = data.get("play", {})
-    lines.append(f"[play]\nsource = {json.dumps(play.get('source', 'generator'))}\n")
-    out = folder / "bench.toml"
-    out.write_text("\n".join(lines), encoding="utf-8")
+def plain_show(show: Path, folder: Path, source: str = "generator") -> Path:
+    """A copy of a show's text without looks and cues, and with pictures held, so that what a recording shows is what
+    was made: grain and weave change pixels at every film frame; with them no picture could be told from the one before.
+    Raises ShowError where the show cannot be read."""
+    loaded = load_show(show, probe_film)
+    score = next((show.parent / t["file"] for t in [tomllib.loads(show.read_text(encoding="utf-8")).get("score", {})]
+                  if "file" in t), None)
+    rows: dict[str, dict[str, str | None]] = {
+        "film": {"file": text_of(loaded.film.path), "sound": text_of(loaded.film.sound)},
+        "generator": {"folder": text_of(loaded.generator if source == "generator" else None)},
+        "score": {"file": text_of(score if source == "generator" else None)},
+        "play": {"source": json.dumps(source), "look": '"bench"'}}
+    cuts = folder / "bench_cuts.csv"
+    write_csv(loaded.cuts, cuts)
+    rows["film"]["cuts"] = text_of(cuts)
+    lines = ['name = "bench"', "[look.bench]", "hold = true"]
+    for table, values in rows.items():
+        given = [f"{key} = {value}" for key, value in values.items() if value is not None]
+        lines += [f"[{table}]", *given] if given else []
+    out = folder / f"bench_{source}.toml"
+    out.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return out
+
+
+def text_of(path: Path | None) -> str | None:
+    """A path as TOML."""
+    return json.dumps(str(path.resolve())) if path is not None else None
 
 
 def decoded(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -86,18 +100,14 @@ def small(frames: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dty
 
 def refreshes(show: Path, folder: Path) -> list[Row]:
     """Late refreshes beside the test card's own, and what the recorded pixels show."""
-    from player.show.config import load_show
-    from player.sources.film_reader import probe_film
-
     plain = plain_show(show, folder)
     loaded = load_show(plain, probe_film)
     seconds = float(loaded.film.duration_s)
     late: dict[str, float] = {}
-    stats: dict[str, Any] = {}
     for name, toml, duration_s in (("test card", test_card(), min(seconds, 40.0)), ("demo", plain, seconds)):
         say(f"playing the {name} for {duration_s:.0f} s")
         out = folder / f"{name.replace(' ', '')}.json"
-        finished(cineml("play", toml, "--offscreen", "--size", f"{SIZE[0]}x{SIZE[1]}", "--refresh", REFRESH_HZ_TEXT,
+        finished(cineml("play", toml, "--offscreen", "--size", f"{SIZE[0]}x{SIZE[1]}", "--refresh", REFRESH_HZ,
                         "--duration", f"{duration_s:.3f}", "--stats", out, "--record", out.with_suffix(".mp4"), "--lossless",
                         "--no-sound", "--osc-port", "0"))
         stats = json.loads(out.read_text())
@@ -106,36 +116,36 @@ def refreshes(show: Path, folder: Path) -> list[Row]:
                 f"test card's {late['test card']:.2%} + 1 %", late["demo"] <= late["test card"] + 0.01)]
     say("rendering the film's every frame to know the pictures by")
     truth = {}
-    for name, source in (("generator", plain), ("film", film_show(plain, folder))):
+    for name, source in (("generator", plain), ("film", plain_show(show, folder, "film"))):
         out = folder / f"truth_{name}.mp4"
         finished(cineml("render", source, out, "--size", f"{SIZE[0]}x{SIZE[1]}", "--no-sound"))
         truth[name] = small(decoded(out))
-    return rows + pixels(decoded(folder / "demo.mp4"), truth, loaded, stats)
+    return rows + pixels(decoded(folder / "demo.mp4"), truth, loaded, 12 if resolution_of(loaded) <= 128 else 8)
 
 
-REFRESH_HZ_TEXT = str(REFRESH_HZ)
+def resolution_of(show: Show) -> int:
+    """The generator's, from its metadata."""
+    import onnxruntime
 
-
-def film_show(plain: Path, folder: Path) -> Path:
-    """The same show playing the film itself."""
-    out = folder / "bench_film.toml"
-    lines = plain.read_text().split("[score]")[0].replace('source = "generator"', 'source = "film"').splitlines()
-    kept = "\n".join(line for line in lines if not line.startswith(("[generator]", "folder")))
-    out.write_text(kept + '\n[play]\nsource = "film"\n', encoding="utf-8")
-    return out
+    assert show.generator is not None
+    session = onnxruntime.InferenceSession(str(show.generator / "synthesis.onnx"), providers=["CPUExecutionProvider"])
+    return int(json.loads(session.get_modelmeta().custom_metadata_map["cineml"])["resolution"])
 
 
 def pixels(recorded: np.ndarray[Any, np.dtype[np.uint8]], truth: dict[str, np.ndarray[Any, np.dtype[np.float32]]],
-           show: Any, stats: dict[str, Any]) -> list[Row]:
-    """Pictures, sources and cuts counted in the recording. recorded: [refreshes, H, W]; refresh k shows film frame
-    k * fps / refresh_hz. truth: every film frame as rendered from the generator and from the film, [frames, h*w]."""
+           show: Show, floor: int) -> list[Row]:
+    """Pictures, sources and cuts counted in the recording.
+
+    recorded: [refreshes, H, W]; refresh k shows film frame k * fps / refresh_hz. floor: pictures a second asked for.
+    truth: every film frame as rendered from the generator and from the film, [frames, h*w].
+    """
     rate = show.film.rate
     thumbs = small(recorded)
     frames = np.array([min(int(k * rate / REFRESH_HZ + 1e-6), show.film.frames - 1) for k in range(len(recorded))])
     changed = np.array([True] + [not np.array_equal(a, b) for a, b in zip(recorded[1:], recorded[:-1], strict=True)])
     per_shot = {s.number: int(changed[(frames >= s.start) & (frames < s.end)].sum()) for s in show.cuts.shots}
     fewest = min(per_shot, key=lambda n: per_shot[n])
-    rate_s = changed.sum() / (len(recorded) / REFRESH_HZ)
+    rate_s = float(changed.sum() / (len(recorded) / REFRESH_HZ))
     to_generator, to_film = [], []
     for k, frame in enumerate(frames):
         near = slice(max(frame - 4, 0), frame + 5)
@@ -158,7 +168,6 @@ def pixels(recorded: np.ndarray[Any, np.dtype[np.uint8]], truth: dict[str, np.nd
         judged += 1
         early += is_new(first - 1)
         exact += is_new(first) and not is_new(first - 1)
-    floor = 12 if stats.get("generator_resolution", 128) <= 128 else 8
     return [
         Row("distinct generator pictures a second, in the pixels", f"{rate_s:.1f}", f"at least {floor}", rate_s >= floor),
         Row("pictures in the shot that has fewest", f"{per_shot[fewest]} (shot {fewest})", "at least 1", per_shot[fewest] >= 1),
@@ -196,9 +205,7 @@ def generator(show: Path, folder: Path) -> list[Row]:
     import torch
 
     from models.checkpoint import load_checkpoint
-    from player.show.config import load_show
     from player.sources.aim import Aim, Layer
-    from player.sources.film_reader import probe_film
     from player.sources.generator import GeneratorSource
     from player.state import Latent
     from tools.grouped_conv import grouped_conv_synthesis
@@ -255,8 +262,10 @@ def render(show: Path, folder: Path) -> list[Row]:
 def sync_and_memory(show: Path, folder: Path, minutes: float, only: set[str]) -> list[Row]:
     """The test card's clicks as bytes in a pipe sink against the flip stamps of its flashing refreshes; and, at the
     same time, the demo's resident memory."""
-    from tools.pulse_sink import PulseSink
+    from tools.pulse_sink import PulseSink, missing_programs
 
+    if missing := missing_programs():
+        return [Row("sound against picture and memory", f"not measured: {missing}", "", False)]
     rows: list[Row] = []
     with PulseSink(folder / "pulse") as sink:
         running: dict[str, subprocess.Popen[bytes]] = {}
@@ -314,13 +323,17 @@ def measure(show: str | None, only: list[str] | None, minutes: float) -> list[Ro
     wanted = set(only or MEASURES)
     if unknown := wanted - set(MEASURES):
         raise ShowError(Problem("--only", ", ".join(sorted(unknown)), ", ".join(MEASURES)))
+    load_show(path, probe_film)  # a show that cannot be played is said before minutes are spent
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="cineml_bench_") as name:
         folder = Path(name)
         for measure_name, deed in (("start", start), ("generator", generator), ("render", render), ("refreshes", refreshes)):
             if measure_name in wanted:
                 say(measure_name)
-                rows += deed(path, folder)
+                try:
+                    rows += deed(path, folder)
+                except ShowError as e:  # the other measures are still worth having
+                    rows.append(Row(measure_name, f"could not be measured: {e}", "", False))
         if wanted & {"sync", "memory"}:
             rows += sync_and_memory(path, folder, minutes, wanted)
     return rows
