@@ -10,7 +10,7 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -187,10 +187,11 @@ class AudioClock:
     sound is moved instead, with one line in the log. Without callbacks it runs on as a wall clock.
     """
 
-    def __init__(self, source: PairSource, pairs: Sequence[Pair] | None = None) -> None:
+    def __init__(self, source: PairSource, pairs: Sequence[Pair] | None = None,
+                 now: Callable[[], float] = time.perf_counter) -> None:
         """source: a started soundtrack. pairs: what it published while it settled; None: waits for them, SETTLE_S as a
-        rule. Show time begins as the samples heard; at 0 where none come."""
-        self._source = source
+        rule. Show time begins as the samples heard; at 0 where none come. now: the clock of Pair.perf_s."""
+        self._source, self._now = source, now
         self._pairs: deque[tuple[float, int]] = deque()
         self._anchor = -1
         self._anchor_perf_s = 0.0
@@ -224,11 +225,6 @@ class AudioClock:
         return "wall" if self._dead or self._line is None else "audio"
 
     @property
-    def drift_ppm(self) -> float:
-        """How much faster the sound card runs than this machine, parts per million."""
-        return (self._drift - 1.0) * 1e6
-
-    @property
     def counted(self) -> bool:
         """Whether the driver's DAC times were found wrong and samples are counted against callbacks instead."""
         return self._counted
@@ -241,8 +237,8 @@ class AudioClock:
         pair = self._source.published
         if pair is not None and pair != self._last:
             self._take(pair)
-        silent_s = monotonic_s - self._last.perf_s if self._last else math.inf
-        if silent_s > DEAD_AFTER_S and not self._dead and self._last is not None:
+        # Silent as of now: the time asked for may lie a second ahead, for a projector that shows pictures that late.
+        if self._last is not None and not self._dead and self._now() - self._last.perf_s > DEAD_AFTER_S:
             log.warning("the sound stopped; the picture goes on by the wall clock")
             self._dead = True
         if self._pairs and (self._line is None or monotonic_s - self._fitted_s > REFIT_S):

@@ -37,8 +37,9 @@ class Recorder:
 
     add() numbers pictures from 0 at `fps`; a gap in the numbers is filled with the picture before it, so that the film
     keeps real time. realtime: add() never waits: where the encoder is behind, the picture is dropped and the one
-    before held. Otherwise add() waits, and the file is the same from run to run. The file stands at its place only
-    after finish(); used in a with block, an exception (Ctrl-C too) leaves nothing behind.
+    before held; a picture of another size (the window went full screen) is fitted into the film's. Otherwise add()
+    waits, and the file is the same from run to run. The file stands at its place only after finish(); used in a with
+    block, an exception (Ctrl-C too) leaves nothing behind.
 
     Raises ShowError at once where the path cannot be written, and in finish() (in add() too, unless realtime) where the
     encoder or the disk failed on the way.
@@ -52,6 +53,7 @@ class Recorder:
         self.frames = 0  # pictures in the film so far, held ones counted
         self.held = 0  # of these: repeated, because none was given or the encoder was behind
         self.dropped = 0  # given, but not taken by an encoder that was behind
+        self.fitted = 0  # came in another size
         self._part = self.path.with_name(f".{self.path.stem}.part{self.path.suffix}")
         self._queue: queue.Queue[tuple[Pixels, int] | None] = queue.Queue(
             max(4, min(64, QUEUE_BYTES // max(1, self._width * self._height * 3))))  # fmt: skip
@@ -101,17 +103,23 @@ class Recorder:
             self._audio.time_base = Fraction(1, SAMPLE_RATE_HZ)
 
     def add(self, pixels: Pixels, frame_index: int) -> None:
-        """One picture, uint8 [H, W, 3] of size_px, not written again by the caller. frame_index: its place in the film,
-        from 0; one that is not greater than the last is left out."""
+        """One picture, uint8 [H, W, 3] of size_px (of any size if realtime), not written again by the caller.
+        frame_index: its place in the film, from 0; one that is not greater than the last is left out. Raises ValueError
+        for an array that is no such picture."""
         if self._failure is not None:
             if self._realtime:
                 return  # the show goes on; finish() says it
             self._raise()
-        if pixels.shape != (self._height, self._width, 3) or pixels.dtype != np.uint8:
+        whole = pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.size > 0 and pixels.dtype == np.uint8
+        if not whole or (not self._realtime and pixels.shape[:2] != (self._height, self._width)):
             raise ValueError(f"a picture {pixels.dtype} {pixels.shape} for a film of {self._width} x {self._height}")
         if frame_index <= self._last_index:
             return
         if self._realtime:
+            waiting = self._queue.qsize()  # counted in bytes too: a full screen may be many times the film's size
+            if waiting >= 4 and (waiting + 1) * pixels.nbytes > QUEUE_BYTES:
+                self.dropped += 1
+                return
             try:
                 self._queue.put_nowait((pixels, frame_index))
             except queue.Full:
@@ -185,10 +193,30 @@ class Recorder:
             while not self._cancelled.is_set() and (item := self._queue.get()) is not None:
                 if not self._cancelled.is_set():
                     self._hold_until(item[1])
-                    self._encode(item[0])
+                    self._encode(self._fit(item[0]))
         except Exception as e:  # handed to the main thread, which says it in a person's words
             self._failure = e
             log.error("recording %s failed: %s", self.path.name, e)
+
+    def _fit(self, pixels: Pixels) -> Pixels:
+        """The whole picture in the film's size, black beside it where the shapes differ. Here and not in add(): a full
+        HD picture takes milliseconds, which the loop has not."""
+        height, width = pixels.shape[:2]
+        if (width, height) == (self._width, self._height):
+            return pixels
+        from PIL import Image
+
+        self.fitted += 1
+        if self.fitted == 1:
+            log.warning("recording %s: the picture is now %dx%d; it is fitted into the film's %dx%d", self.path.name,
+                        width, height, self._width, self._height)
+        scale = min(self._width / width, self._height / height)
+        w, h = max(1, round(width * scale)), max(1, round(height * scale))
+        small = Image.fromarray(pixels).resize((w, h), Image.Resampling.BILINEAR, reducing_gap=2.0)
+        out = np.zeros((self._height, self._width, 3), np.uint8)
+        y, x = (self._height - h) // 2, (self._width - w) // 2
+        out[y : y + h, x : x + w] = np.asarray(small)
+        return out
 
     def _hold_until(self, index: int) -> None:
         """Repeats the picture before until the film is `index` pictures long; before the first one, black."""

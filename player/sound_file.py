@@ -23,6 +23,8 @@ SAMPLE_RATE_HZ = 48_000
 CLICK_S = Fraction(1, 100)
 CLICK_HZ = 1_000
 CLICK_LEVEL = 0.5
+OGG_PAGE_BYTES = 27 + 255 + 255 * 255  # at most
+OGG_END = 4  # the end-of-stream bit of a page's header type, its byte 5
 MISSING_S = 0.25  # a file that ends this much before its own header says is truncated; encoders pad by less
 
 Samples = npt.NDArray[np.int16]
@@ -110,6 +112,9 @@ def decode(path: Path) -> Samples:
     except (av.FFmpegError, ValueError) as e:
         raise ShowError(Problem(path.name, f"cannot be read as sound ({e})", "a whole sound file",
                                 "is it complete? play it in another player")) from None
+    if ogg_is_cut(path):
+        raise ShowError(Problem(path.name, "is truncated: its last Ogg page does not end the stream", "a whole sound file",
+                                "copy it again; a recorded web stream is mended by writing it anew as WAV or FLAC"))
     promised_s = wav_promised_s(path) or promised_s
     pcm = np.concatenate(parts) if parts else np.zeros((0, 2), np.int16)
     if len(pcm) == 0:
@@ -141,6 +146,26 @@ def wav_promised_s(path: Path) -> float | None:
             else:
                 f.seek(size + size % 2, 1)
     return None
+
+
+def ogg_is_cut(path: Path) -> bool:
+    """Whether an Ogg file (Vorbis, Opus, FLAC in Ogg) ends before its stream does; False for other files.
+
+    Ogg says its length nowhere but in its last page, which FFmpeg takes from wherever the file ends. Only that page has
+    the end-of-stream flag, and it must be there whole. Source: RFC 3533, section 6.
+    """
+    with path.open("rb") as f:
+        if f.read(4) != b"OggS":
+            return False
+        size = f.seek(0, 2)
+        f.seek(max(0, size - 2 * OGG_PAGE_BYTES))
+        tail = f.read()
+    at = tail.rfind(b"OggS\0")
+    if at < 0 or len(tail) < at + 27:
+        return True
+    table = tail[at + 27 : at + 27 + tail[at + 26]]
+    whole = len(table) == tail[at + 26] and len(tail) >= at + 27 + len(table) + sum(table)
+    return not (whole and tail[at + 5] & OGG_END)
 
 
 def _packed(frame: Any, channels: int) -> npt.NDArray[np.int16]:

@@ -21,10 +21,10 @@ import numpy.typing as npt
 from player.clock import Pair
 from player.show.problem import Problem, ShowError, nearest
 from player.show.show import Show, SoundOut
-from player.sound_file import SAMPLE_RATE_HZ, Samples, click_track, read_samples, read_soundtrack, samples_at, to_float
+from player.sound_file import SAMPLE_RATE_HZ, Samples, click_track, read_samples, read_soundtrack, samples_at
 from player.state import Transport, period_frames
 
-__all__ = ["Line", "NoSound", "Soundtrack", "click_track", "line_of", "read_soundtrack", "render_sound"]
+__all__ = ["Line", "NoSound", "Soundtrack", "click_track", "line_of", "read_soundtrack"]
 
 log = logging.getLogger("cineml.sound")
 
@@ -97,19 +97,6 @@ def lay(out: npt.NDArray[np.float32], pcm: Samples, line: Line, n: int) -> None:
             if line.close and line.period and line.length and line.period - line.length < 1:
                 rest[:] = pcm[line.length - 1].astype(np.float32) * FULL
         at += step
-
-
-def render_sound(show: Show, start_frame: int, frames: int, pcm: Samples | None = None) -> npt.NDArray[np.float32]:
-    """The sound of show frames [start_frame, start_frame + frames), counted from the film's start and going on through
-    its loops as the picture does: float32 [samples, channels] at 48 kHz. pcm: from read_samples, so as to read once.
-
-    Pieces join without gap or overlap: each runs from samples_at(start) to samples_at(start + frames).
-    """
-    pcm = read_samples(show) if pcm is None else pcm
-    first = samples_at(start_frame, show.film.rate)
-    out = np.empty((samples_at(start_frame + frames, show.film.rate) - first, pcm.shape[1]), np.float32)
-    lay(out, pcm, line_of(Transport(loop=show.loop), show), first)
-    return out
 
 
 def output_device(devices: list[dict[str, Any]], name: str) -> int | None:
@@ -220,6 +207,11 @@ class Soundtrack:
         self._underruns = 0
         self._faults = 0
         self._restarts = 0
+
+    @property
+    def pcm(self) -> Samples:
+        """The sound as it was read, int16 [samples, channels] at 48 kHz, so that a recorder need not read it again."""
+        return self._pcm
 
     @property
     def published(self) -> Pair | None:
@@ -384,7 +376,3 @@ class Soundtrack:
             if self._faded >= DECLICK:
                 self._old = None
         return mixed
-
-    def sound(self) -> npt.NDArray[np.float32]:
-        """What it plays, float32 [samples, channels], for the recorder."""
-        return to_float(self._pcm)

@@ -167,7 +167,7 @@ def first_state(show: Show, show_time_s: float = 0.0) -> ShowState:
         values["/cineml/sound/volume"] = show.sound.volume
     if show.output.fullscreen:
         values["/cineml/window/fullscreen"] = True
-    return _resolve(_Change(transport, values, cued_to=show.start_frame), show_time_s, show, None)
+    return _resolve(_Change(transport, values, show.start_frame), show_time_s, show, None)
 
 
 def value_at(values: Mapping[str, Glide | Value], address: str, show_time_s: float) -> Value:
@@ -179,8 +179,7 @@ def value_at(values: Mapping[str, Glide | Value], address: str, show_time_s: flo
 def advance(previous: ShowState, commands: Iterable[Command], now_s: float, show: Show) -> ShowState:
     """The state at show time now_s, after the commands and the cues that are due. Pure: the same arguments give the
     same state."""
-    change = _Change(previous.transport, dict(previous.values), previous.stopped, previous.quit, previous.next_go_cue,
-                     previous.key_shot, previous.cued_to)
+    change = _Change(previous.transport, dict(previous.values), previous.cued_to, previous)
     for c in [*commands, *_cues_passed(previous, now_s, show)]:
         _apply(change, c, now_s, show)
     place = place_at(change.transport, now_s, show)
@@ -196,17 +195,17 @@ def advance(previous: ShowState, commands: Iterable[Command], now_s: float, show
     return _resolve(change, now_s, show, previous)
 
 
-@dataclass
 class _Change:
-    """What one advance has changed so far; it never leaves advance."""
+    """What one advance has changed so far. Written command by command, and never seen outside advance, so it alone of
+    all state is not frozen."""
 
-    transport: Transport
-    values: dict[str, Glide | Value]
-    stopped: bool = False
-    quit: bool = False
-    next_go_cue: int = 0
-    key_shot: int = 0
-    cued_to: int = 0
+    def __init__(self, transport: Transport, values: dict[str, Glide | Value], cued_to: int,
+                 previous: ShowState | None = None) -> None:
+        self.transport, self.values, self.cued_to = transport, values, cued_to
+        self.stopped = previous.stopped if previous else False
+        self.quit = previous.quit if previous else False
+        self.next_go_cue = previous.next_go_cue if previous else 0
+        self.key_shot = previous.key_shot if previous else 0
 
 
 def _sends(cues: Iterable[Cue]) -> list[Command]:

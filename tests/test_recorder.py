@@ -167,6 +167,33 @@ def test_in_real_time_a_slow_encoder_costs_pictures_and_never_waiting(tmp_path: 
     assert probe_film(tmp_path / "r.mp4")[1] == 500
 
 
+def test_in_real_time_a_picture_of_another_size_is_fitted_and_the_film_goes_on(tmp_path: Path) -> None:
+    r = Recorder(tmp_path / "f.mp4", SIZE, RATE, realtime=True)
+    for i, size in enumerate((SIZE, (960, 640), (48, 32), (400, 100), (50, 200), SIZE)):
+        r.add(level(60, size), i)
+    assert r.finish() and r.fitted == 4 and r.frames == 6
+    reader = FilmReader(tmp_path / "f.mp4")
+    reader.open()
+    seen = [reader.picture(i).astype(int).max(axis=2) for i in range(6)]
+    for full in (0, 1, 2, 5):
+        assert np.abs(seen[full] - 200).max() < 8, "the same shape fills it"
+    assert seen[3][:16].max() < 16 and seen[3][48:].max() < 16 and seen[3][24:40].min() > 190, "black above and below"
+    assert seen[4][:, :36].max() < 16 and seen[4][:, 60:].max() < 16 and seen[4][:, 44:52].min() > 190, "and at the sides"
+
+
+def test_great_pictures_are_held_back_by_their_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = threading.Event()
+    fit = Recorder._fit
+    monkeypatch.setattr(Recorder, "_fit", lambda self, pixels: fit(self, pixels) if gate.wait(30) else pixels)
+    r = Recorder(tmp_path / "b.mp4", SIZE, RATE, realtime=True)
+    big = np.zeros((1600, 2400, 3), np.uint8)  # 11.5 MB; 64 of them would be 737
+    for i in range(20):
+        r.add(big, i)
+    assert r.frames == 0 and r.dropped >= 12
+    gate.set()
+    r.finish()
+
+
 def test_odd_sizes_become_even(tmp_path: Path) -> None:
     with Recorder(tmp_path / "o.mp4", (33, 21), RATE) as r:
         r.add(level(3, (33, 21)), 0)

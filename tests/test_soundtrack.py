@@ -31,7 +31,6 @@ from player.soundtrack import (
     lay,
     line_of,
     output_device,
-    render_sound,
     routes_of,
 )
 from player.state import Command as Ask
@@ -409,14 +408,30 @@ def test_missing_damaged_truncated_and_soundless_files_are_told_in_a_sentence(tm
         decode(tmp_path / "mute.mp4")
 
 
-def test_rendered_sound_in_pieces_joins_and_goes_on_through_the_loop(tmp_path: Path) -> None:
-    show = show_of(NTSC, 40, write_wav(tmp_path / "s.wav", ramp(samples_at(40, NTSC))), "film")
-    whole = render_sound(show, 0, 100)
-    pieces = np.concatenate([render_sound(show, a, 7) for a in range(0, 98, 7)])
-    assert np.array_equal(pieces, whole[: len(pieces)]) and len(whole) == samples_at(100, NTSC)
-    assert np.array_equal(whole[: samples_at(40, NTSC)], read_soundtrack(show))
-    once = render_sound(replace(show, loop=False), 0, 100)
-    assert not once[samples_at(40, NTSC) :].any()
+@pytest.mark.parametrize("kind", ["VORBIS", "OPUS", "opus by FFmpeg"])
+def test_an_ogg_file_that_ends_before_its_stream_does_is_told(tmp_path: Path, kind: str) -> None:
+    whole, cut = tmp_path / "w.ogg", tmp_path / "cut.ogg"
+    noise = (np.random.default_rng(1).standard_normal((48000 * 4, 2)) * 3000).astype(np.int16)
+    if kind.isupper():
+        soundfile.write(whole, noise, 48000, format="OGG", subtype=kind)
+    else:
+        with av.open(str(whole), "w") as out:
+            stream = out.add_stream("libopus", rate=48000, layout="stereo")
+            frame = av.AudioFrame.from_ndarray(noise.reshape(1, -1), format="s16", layout="stereo")
+            frame.sample_rate = 48000
+            out.mux([*stream.encode(frame), *stream.encode(None)])
+    assert abs(len(decode(whole)) - 4 * 48000) < 1000
+    data = whole.read_bytes()
+    last_page = data.rfind(b"OggS")
+    for end in (len(data) * 6 // 10, last_page, last_page + 20, len(data) - 1):
+        cut.write_bytes(data[:end])
+        with pytest.raises(ShowError, match=r"cut\.ogg: is truncated"):
+            decode(cut)
+
+
+def test_the_sound_can_be_had_from_the_soundtrack_without_reading_it_again(card: FakeCard) -> None:
+    show = show_of()
+    assert np.array_equal(Soundtrack(show, show.sound).pcm, read_samples(show))
 
 
 def test_a_show_without_sound_is_two_silent_channels() -> None:
@@ -470,6 +485,8 @@ def test_clicks_leave_a_real_stream_when_the_clock_says_they_are_heard(tmp_path:
     told = json.loads(child.stdout.splitlines()[-1])
     assert told["clock"] == "audio" and not told["counted"]
     assert 4 <= len(clicks) <= 6
-    assert all(b.sample - a.sample == 48000 for a, b in zip(clicks[:-1], clicks[1:], strict=True)), "no gap at the loop"
+    # The first click may lie under the crossfade from silence, and its onset then seems a few samples late.
+    assert abs(clicks[1].sample - clicks[0].sample - 48000) < DECLICK
+    assert all(b.sample - a.sample == 48000 for a, b in zip(clicks[1:-1], clicks[2:], strict=True)), "no gap at the loop"
     errors_ms = [min(abs(c.heard_s - due) for due in told["due"]) * 1e3 for c in clicks]
     assert np.median(errors_ms) < 20.0, errors_ms

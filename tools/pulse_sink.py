@@ -61,7 +61,6 @@ class PulseSink:
         self._reader: threading.Thread | None = None
         self._stop = threading.Event()
         self._clicks: list[Click] = []
-        self._chunks: list[tuple[int, float]] = []
         self._frames = 0
         self._keep: list[bytes] | None = None
 
@@ -124,10 +123,6 @@ class PulseSink:
         """The clicks heard so far, in order."""
         return list(self._clicks)
 
-    def chunks(self) -> list[tuple[int, float]]:
-        """(first sample, perf_counter) of every chunk read so far."""
-        return list(self._chunks)
-
     def samples(self) -> np.ndarray[tuple[int, int], np.dtype[np.int16]]:
         """All that was heard, int16 [frames, 2]; only with keep_bytes."""
         data = b"".join(self._keep or [])
@@ -155,7 +150,6 @@ class PulseSink:
                     if self._frames + int(k) - last_loud >= QUIET_FRAMES:
                         self._clicks.append(Click(self._frames + int(k), now_s, int(k) / RATE_HZ))
                     last_loud = self._frames + int(k)
-                self._chunks.append((self._frames, now_s))
                 if self._keep is not None:
                     self._keep.append(data)
                 self._frames += len(pcm)

@@ -73,12 +73,12 @@ def _start() -> Any:
 
 
 def display_problem() -> str:
-    """Why no window can be opened here, in a sentence; '' where one can."""
+    """Why no window can be opened here, in words that fit into a sentence; '' where one can."""
     try:
         glfw = _start()
     except ShowError as e:
-        return str(e)
-    return "" if glfw.get_monitors() else "window: no monitor is connected"
+        return ", ".join(p.given for p in e.problems)
+    return "" if glfw.get_monitors() else "no monitor is connected"
 
 
 def monitors() -> tuple[Monitor, ...]:
@@ -113,6 +113,7 @@ class Window:
         handles = _handles(glfw)
         self._monitor = find_monitor(output.monitor, [m for m, _ in handles])
         self._pressed: list[str] = []
+        self._timed: Monitor | None = None  # the monitor that _keep_time has measured
         self._wants_fullscreen = False
         self._monitors_changed = False
         self._names = {glfw.KEY_SPACE: "space", glfw.KEY_LEFT: "left", glfw.KEY_RIGHT: "right", glfw.KEY_UP: "up",
@@ -186,6 +187,7 @@ class Window:
         """Finds out whether the screen waits for its refreshes; else the flips are timed here."""
         glfw = self._glfw
         glfw.swap_interval(1)
+        self._timed = self._monitor
         mode_hz = self._monitor.refresh_hz
         self.refresh_hz = float(mode_hz or self._output.refresh_hz or 60.0)
         period_s = 1.0 / self.refresh_hz
@@ -275,11 +277,22 @@ class Window:
                                     monitor.refresh_hz or glfw.DONT_CARE)
         elif self._is_fullscreen():
             glfw.set_window_monitor(self._window, None, *self._place, glfw.DONT_CARE)
+            self._monitor = self._under(*self._place)
         self._show_cursor(not self._wants_fullscreen)
         glfw.poll_events()
         self._measure()
-        if hasattr(self, "_beat"):
-            self._beat = Beat(float(self._monitor.refresh_hz or self.refresh_hz))
+        if self._timed is None:
+            return  # still opening: the constructor measures when all is in place
+        if self._monitor != self._timed:
+            self._keep_time()  # another monitor keeps another time, or none; black for its few flips as its change of mode is
+        else:
+            self._beat = Beat(self.refresh_hz)
+
+    def _under(self, x: int, y: int, width: int, height: int) -> Monitor:
+        """The monitor that holds the middle of a place on the desktop; the one of before where none does."""
+        middle_x, middle_y = x + width // 2, y + height // 2
+        found = (m for m, _ in _handles(self._glfw) if 0 <= middle_x - m.x < m.width and 0 <= middle_y - m.y < m.height)
+        return next(found, self._monitor)
 
     def _target(self) -> tuple[Monitor, Any]:
         """The output's monitor; while it is not there, the primary one (a picture somewhere beats none)."""
