@@ -70,6 +70,8 @@ class Soundtrack(Protocol):
 
 
 class Report(Protocol):
+    refresh_hz: float
+
     def flipped(self, state: ShowState, due: Due, target_s: float, flipped_s: float) -> None: ...
     @property
     def overlay_lines(self) -> tuple[str, ...]: ...
@@ -187,6 +189,7 @@ def play(parts: Parts, duration_s: float | None = None, lead_s: float = 0.0) -> 
         pixels = screen.read() if parts.take else None
 
         # 7 seen, and how late
+        parts.report.refresh_hz = screen.refresh_hz  # full screen may have landed on another monitor
         flipped_s = screen.swap()
         parts.report.flipped(state, due, flip_s, flipped_s)
         if parts.flipped:

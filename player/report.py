@@ -122,7 +122,6 @@ class Report:
         self.cuts_seen = 0
         self.rss_mib: list[list[float]] = []
         self._interval_ms = Histogram(0.1, 5_000)  # to half a second
-        self._late_ms = Histogram(0.1, 5_000)
         self._sync_ms = Histogram(0.1, 10_000)
         self._cut_ms = Histogram(0.1, 10_000)
         self._memory_every_s = MEMORY_EVERY_S
@@ -148,7 +147,6 @@ class Report:
         late_s = flipped_s - target_s
         self.late += late_s > 0.5 / self.refresh_hz
         self.stale += due.stale
-        self._late_ms.add(max(late_s, 0.0) * 1e3)
         self._last_s, self._flipped_s = state.show_time_s, flipped_s
         self._count_picture(due)
         self._watch_cut(state, due, state.show_time_s + late_s)
@@ -204,32 +202,17 @@ class Report:
         return (f"{self.refreshes} refreshes, {self.late} late ({share:.1f} %), {self.distinct} pictures shown, "
                 f"{self.cuts_seen} cuts" + (f", the latest {worst:.0f} ms after its time" if self.cuts_seen else ""))
 
-    def table(self) -> str:
-        """The timing table that `make demo` prints."""
-        stats, faults = self.stats(), self.facts().get("faults") or {}
-        share = 100.0 * self.late / self.refreshes if self.refreshes else 0.0
-        model = stats["model_ms"] or {"p50": None, "p99": None}
-        sync = stats["sync_ms"] or {"p50": None, "p99": None}
-        memory = [m for _, m in self.rss_mib] or [0.0]
-        sources = ", ".join(f"{n} {name}" for name, n in sorted(self._by_source.items())) or "none"
-        rows = [
-            ("refreshes", f"{self.refreshes} at {self.refresh_hz:.4g} Hz"),
-            ("late", f"{self.late} ({share:.1f} %), more than half a refresh after their target"),
-            ("flip interval", f"{_ms(self._interval_ms.percentile(50))} median, {_ms(self._interval_ms.percentile(99))} p99, "
-                              f"{_ms(self._interval_ms.largest)} longest"),
-            ("pictures shown", f"{self.distinct} different ({_plain(stats['distinct_pictures_per_s'])} a second): {sources}"),
-            ("pictures made", _plain(stats["pictures"])),
-            ("model", f"{_ms(model['p50'])} median, {_ms(model['p99'])} p99 on {stats['provider'] or 'no model'}"),
-            ("cuts", f"{self.cuts_seen}, shown {_ms(self._cut_ms.percentile(50))} median and {_ms(self._cut_ms.largest)} "
-                     f"at most after their time, {self.missed_cuts} never"),
-            ("held too long", f"{self.stale} refreshes showed an older shot's picture"),
-            ("sound to picture",
-             f"{_ms(sync['p50'])} median, {_ms(sync['p99'])} p99 apart" if stats["sync_ms"] else "no sound"),
-            ("memory", f"{memory[0]:.0f} MiB at first, {memory[-1]:.0f} MiB at last, {max(memory):.0f} MiB at most"),
-            ("drawn by", self.renderer or "-"),
-        ]
-        rows += [("fault", f"{text} ({count} times)") for text, count in faults.items()]
-        return "\n".join(f"{name:17} {value}" for name, value in rows)
+    def trouble(self) -> dict[str, Any]:
+        """What went wrong on the way, and who made what was shown; beside stats(), whose keys are a format.
+
+        stale: refreshes that showed an older shot's picture. missed_cuts: shots that passed without one of theirs.
+        by_fallback, missed: pictures made by the fallback, and by nobody. faults: {text: count}. shown: {source: count}
+        of different pictures.
+        """
+        facts = self.facts()
+        return {"stale": self.stale, "missed_cuts": self.missed_cuts, "by_fallback": facts.get("by_fallback") or 0,
+                "missed": facts.get("missed") or 0, "faults": dict(facts.get("faults") or {}),
+                "shown": dict(sorted(self._by_source.items()))}
 
     def _count_picture(self, due: Due) -> None:
         if due.shot is None:
@@ -321,7 +304,3 @@ def _rounded(value: float | None) -> float | None:
 
 def _ms(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f} ms"
-
-
-def _plain(value: object) -> str:
-    return "-" if value is None else f"{value:.1f}" if isinstance(value, float) else str(value)

@@ -15,9 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from player.show.config import load_show, load_venue, with_venue
+from player.show.config import load_show, load_venue, read_show, with_venue
 from player.show.cut_list import CutList, Shot, write_csv
 from player.show.problem import Problem, ShowError
+from player.show.request import Refusal, check_request
 from player.show.score import Score, ScoreShot, read_score, write_score
 from player.show.show import Control, Output, SoundOut
 from player.show.toml_table import TomlTable
@@ -337,9 +338,45 @@ def test_a_walk_of_one_key_is_a_still(folder: Path) -> None:
     show_of(folder)
 
 
-def test_a_score_made_for_another_generator_is_a_problem(folder: Path) -> None:
-    (folder / "models" / "synthesis.onnx").write_bytes(b"another")
-    assert "holds another generator" in the_problem(folder)
+def test_whether_the_score_is_the_models_is_asked_of_the_opened_model_only(folder: Path) -> None:
+    """A model that is cut short has another hash as well; opening it says what is the matter (see test_sources)."""
+    (folder / "models" / "synthesis.onnx").write_bytes(b"cut sho")
+    show_of(folder)
+
+
+def test_what_could_be_read_of_an_unsound_show_is_given_with_its_problems(folder: Path) -> None:
+    (folder / "film.mp4").write_bytes(b"broken")
+    (folder / "score.npz").write_bytes(b"not a zip")
+    (folder / "show.toml").write_text(WHOLE, encoding="utf-8")
+    reading = read_show(folder / "show.toml", probe)
+    assert len(reading.problems) == 2 and reading.show is not None
+    assert reading.show.generator == folder / "models" and reading.show.film.sound == folder / "sound.wav"
+    assert {p.name for p in reading.files.values()} == {
+        "show.toml", "film.mp4", "sound.wav", "cuts.csv", "score.toml", "score.npz", "mapping.onnx", "synthesis.onnx",
+        "generator.onnx"}
+    (folder / "show.toml").write_text("[film", encoding="utf-8")
+    assert read_show(folder / "show.toml", probe).show is None
+
+
+@pytest.mark.parametrize(("facts", "says"), [((Fraction(24), 95), "'spare.mp4' has 95 frames at 24, the film has 96 at 24"),
+                                             ((Fraction(25), 96), "'spare.mp4' has 96 frames at 25")])
+def test_a_fallback_of_another_length_or_rate_is_a_problem(folder: Path, facts: tuple[Fraction, int], says: str) -> None:
+    (folder / "spare.mp4").write_bytes(b"spare")
+    text = WHOLE.replace("[fallback]\nfile = \"film.mp4\"", "[fallback]\nfile = \"spare.mp4\"")
+    (folder / "show.toml").write_text(text, encoding="utf-8")
+    found = read_show(folder / "show.toml", lambda path: (*facts, 8, 6) if path.name == "spare.mp4" else probe(path)).problems
+    assert len(found) == 1 and says in str(found[0]) and "fallback.file" in found[0].where
+    assert not read_show(folder / "show.toml", probe).problems
+
+
+def test_the_hint_for_a_key_looks_in_its_own_walk_first(folder: Path) -> None:
+    names = {"s03": ("s03.f0180", "s03.f0200"), "s20": ("s20.f1599", "s20.f1600")}
+    walks = {n: Walk(n, np.zeros((2, 1, 4), np.float32), np.array([0, 9]), keys) for n, keys in names.items()}
+    show = replace(show_of(folder), score=Score((), walks))
+    asked = check_request("/cineml/latent/key", ["s03.f999"], show)
+    assert isinstance(asked, Refusal) and "did you mean 's03." in asked.reason
+    elsewhere = check_request("/cineml/latent/key", ["s21.f1600"], show)
+    assert isinstance(elsewhere, Refusal) and "'s20.f1600'" in elsewhere.reason
 
 
 def test_a_generator_that_is_played_must_be_named(folder: Path) -> None:

@@ -255,3 +255,10 @@ def test_the_example_in_the_documentation_is_a_cut_list(repo: Path) -> None:
     lines = page[page.index("    # film:"):].splitlines()
     example = "\n".join(line.strip() for line in lines[:lines.index("")])
     assert [s.into for s in parse_csv(example, "FORMATS.md").shots] == ["cut", "cut", "dissolve", "cut", "fade"]
+
+
+def test_a_quote_that_is_never_closed_is_a_problem_and_not_an_error_of_the_reader() -> None:
+    text = "# rate: 24/1\n# frames: 120\nshot,start,end,label\n1,0,120,\"" + "x" * 200_000
+    with pytest.raises(ShowError) as e:
+        parse_csv(text, "cuts.csv")
+    assert [p.where for p in e.value.problems] == ["cuts.csv"] and "quote" in str(e.value)

@@ -103,10 +103,30 @@ def test_without_a_screen_the_demo_is_recorded_rendered_and_laid_out(
         assert str(path) in printed
     assert (out / "timing.txt").read_text(encoding="utf-8") in printed
     assert json.loads((out / "live.json").read_text())["refreshes"] >= 30
+    assert "held too long" in printed and "film" in (out / "timing.txt").read_text(encoding="utf-8")
     with av.open(str(out / "remake.mp4")) as remake:
         assert sum(1 for _ in remake.decode(video=0)) == FRAMES
     with av.open(str(out / "live.mp4")) as live:
         assert sum(1 for _ in live.decode(video=0)) >= 40
+
+
+def test_a_demo_that_was_played_by_the_fallback_says_so_in_the_table() -> None:
+    show = Show("x", Path("x.toml"), Film(RATE, FRAMES, 64, 48), CUTS)
+    stats = {"refreshes": 600, "late": 3, "refresh_hz": 30.0, "pictures": 0, "renderer": "llvmpipe"}
+    trouble = {"stale": 7, "missed_cuts": 1, "by_fallback": 480, "missed": 0, "faults": {"generator: fell over": 480},
+               "shown": {"fallback": 480}}
+    live, rendered = demo.Run(20.0, stats, trouble), demo.Run(4.8, {}, {"by_fallback": 48})
+    text = demo.table(demo.timing_rows(live, rendered, show))
+    for words in ("480 fallback", "generator: fell over (480 times)", "7 refreshes showed an older", "made by the fallback",
+                  "rendering: made by the fallback", "100.0 ms a frame", "cuts never shown"):
+        assert words in text, text
+    assert live.failed and rendered.failed and not demo.Run(20.0, stats, {"stale": 7, "shown": {"film": 1}}).failed
+
+
+@pytest.mark.parametrize("seconds", ["nan", "0", "-3", "inf"])
+def test_a_demo_of_no_length_is_refused(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["demo", "--offscreen", "--seconds", seconds]) == 2
+    assert "seconds above 0" in capsys.readouterr().err
 
 
 def test_with_a_screen_and_a_sound_card_the_demo_is_played_in_a_window(
@@ -118,7 +138,7 @@ def test_with_a_screen_and_a_sound_card_the_demo_is_played_in_a_window(
     monkeypatch.setattr(demo, "demo_path", lambda: toml)
     monkeypatch.setattr(demo, "missing_for_a_window", lambda: [])
     monkeypatch.setattr(demo, "osc_options", lambda show: [])
-    monkeypatch.setattr(demo, "run_player", lambda *argv: calls.append(argv) or 0.0)
+    monkeypatch.setattr(demo, "run_player", lambda *argv: calls.append(argv) or demo.Run(0.0))
     assert demo.main([]) == 0
     assert calls == [("play", toml)] and not list(tmp_path.iterdir())
 

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -82,9 +83,21 @@ def wait_for(inference: Inference, count: int = 1) -> list[Frame]:
     return frames
 
 
+def busy(inference: Inference) -> bool:
+    """Whether an aim is waiting or being made."""
+    return inference.waiting is not None or inference._making_since_s is not None
+
+
+def made_live(inference: Inference, at_s: float) -> list[Frame]:
+    """What the thread makes for one aim, as in real time."""
+    inference.make(aim(at_s))
+    settle(inference)
+    return inference.finished()
+
+
 def settle(inference: Inference) -> None:
     end = time.monotonic() + 20
-    while inference.busy and time.monotonic() < end:
+    while busy(inference) and time.monotonic() < end:
         time.sleep(0.001)
 
 
@@ -124,16 +137,16 @@ def test_make_never_waits_and_the_newest_aim_wins(inference: Inference, told: To
     assert inference.waiting is None
     for t in (2.0, 3.0, 4.0):
         inference.make(aim(t))
-    assert inference.busy and inference.waiting == aim(4.0)
+    assert inference.waiting == aim(4.0)
     told.gate.set()
     assert [f.show_time_s for f in wait_for(inference, 2)] == [1.0, 4.0]
     settle(inference)
-    assert not inference.busy and told.made == [1.0, 4.0]
+    assert told.made == [1.0, 4.0]
 
 
 def test_asking_for_nothing_makes_nothing_and_keeps_what_waits(inference: Inference, told: Told) -> None:
     inference.make(None)
-    assert not inference.busy
+    assert not busy(inference)
     inference.make(aim(1.0))
     inference.make(None)
     assert len(wait_for(inference)) == 1
@@ -178,12 +191,36 @@ def test_after_some_faults_in_a_row_a_source_rests_and_is_then_tried_again(infer
         return make(a, layer)
 
     told.make = counting  # type: ignore[method-assign]
-    sources = [inference.make_and_wait(aim(t / 24))[0].source for t in range(240)]
+    sources = [made_live(inference, t / 24)[0].source for t in range(240)]
     early = [t for t in tries if t < 4.5]
     assert len(early) == module.FAULTS_IN_A_ROW + 1  # 3 at once, one more after the rest
     assert sources[-1] == "generator" and inference.facts()["pictures"] == sources.count("generator") > 0
     first_good = sources.index("generator")
     assert set(sources[first_good:]) == {"generator"}
+
+
+@pytest.mark.logs_error("no picture")
+def test_under_the_manual_clock_a_source_never_rests(inference: Inference, told: Told) -> None:
+    told.failing = lambda a: a.show_time_s < 1.0
+    sources = [inference.make_and_wait(aim(t / 24))[0].source for t in range(48)]
+    assert sources == ["fallback"] * 24 + ["generator"] * 24
+    assert inference.failures == 24 + 24  # pictures by the fallback, and faults
+
+
+NO_PICTURES = {"grey": np.zeros((6, 8), np.uint8), "float": np.zeros((6, 8, 3), np.float32),
+               "rgba": np.zeros((6, 8, 4), np.uint8), "empty": np.zeros((0, 8, 3), np.uint8), "list": [[0]]}
+
+
+@pytest.mark.logs_error("generator: ValueError: gave")
+@pytest.mark.parametrize("wrong", [*({"pixels": p} for p in NO_PICTURES.values()), {"inner": (0, 0, 0, 6)},
+                                   {"inner": (0, 0, float("nan"), 6)}, {"inner": (4, 0, 8, 6)}, {"inner": (0, 0, 8)}, None],
+                         ids=[*NO_PICTURES, "no width", "nan", "outside", "three numbers", "nothing"])
+def test_what_is_no_picture_is_a_fault_and_never_reaches_the_screen(
+        inference: Inference, told: Told, wrong: dict[str, Any] | None) -> None:
+    make = told.make
+    told.make = lambda a, layer: wrong and replace(make(a, layer), **wrong)  # type: ignore[method-assign]
+    assert [f.source for f in made_live(inference, 1.0)] == ["fallback"]
+    assert sum(inference.facts()["faults"].values()) == 1
 
 
 @pytest.mark.logs_error("no picture")
@@ -266,7 +303,7 @@ def test_close_closes_every_source_and_later_aims_are_ignored(told: Told, fallba
     inference.make(aim(1.0))
     inference.close()
     inference.make(aim(2.0))
-    assert not told.is_open and not fallback.is_open and not inference.busy
+    assert not told.is_open and not fallback.is_open and not busy(inference)
 
 
 def test_open_lists_the_problems_of_all_sources_and_closes_the_rest(told: Told, fallback: Told) -> None:
@@ -279,7 +316,7 @@ def test_open_lists_the_problems_of_all_sources_and_closes_the_rest(told: Told, 
 
 def test_a_warm_up_picture_is_not_counted_but_tells_the_pace(inference: Inference) -> None:
     facts = inference.facts()
-    assert facts["pictures"] == 0 and facts["model_ms"] is None and inference.pace_s > 0
+    assert facts["pictures"] == 0 and facts["model_ms"] is None and inference.pace_of("generator") > 0
     assert facts["provider"] == "CPUExecutionProvider"
 
 

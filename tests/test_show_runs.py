@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 from pythonosc.osc_message_builder import OscMessageBuilder
+
+from player.recorder import Recorder
+from player.show.problem import Problem, ShowError
+from player.sources.aim import Aim, Layer
+from player.sources.frame import Frame
 
 STATS = {"refreshes", "late", "refresh_hz", "cuts", "pictures", "distinct_pictures_per_s", "model_ms", "provider",
          "renderer", "sync_ms", "rss_mib"}
@@ -145,10 +152,13 @@ def test_every_problem_of_a_show_is_listed_at_once_without_a_traceback(verb: str
     assert "source" in done.stderr  # the nearest known key
 
 
-def test_a_truncated_model_film_and_sound_cost_a_sentence_each(repo: Path, tmp_path: Path) -> None:
+def test_a_truncated_film_sound_score_and_models_cost_a_sentence_each_in_one_go(repo: Path, tmp_path: Path) -> None:
     demo = repo / "show_configs" / "demo"
+    if not (demo / "score.npz").exists():
+        pytest.skip("needs the demo show's files: make demo-show")
     for name in ("cuts.csv", "score.toml", "score.npz"):
         (tmp_path / name).write_bytes((demo / name).read_bytes())
+    os.truncate(tmp_path / "score.npz", 1000)
     (tmp_path / "models").mkdir()
     for name in ("mapping.onnx", "synthesis.onnx"):
         data = (demo / "models" / name).read_bytes()
@@ -158,9 +168,143 @@ def test_a_truncated_model_film_and_sound_cost_a_sentence_each(repo: Path, tmp_p
         (tmp_path / path.name).write_bytes(path.read_bytes()[: path.stat().st_size // 3])
     text = (demo / "demo.toml").read_text()
     (tmp_path / "demo.toml").write_text(text)
-    done = cineml(repo, "check", tmp_path / "demo.toml", "--offscreen", "--osc-port", "0")
-    assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert "film.mp4" in done.stderr
+    for words in (("check",), ("play", "--record", tmp_path / "no" / "take.mp4", "--start", "9:99:99:99")):
+        done = cineml(repo, words[0], tmp_path / "demo.toml", "--offscreen", "--osc-port", "0", *words[1:])
+        assert done.returncode == 2 and "Traceback" not in done.stderr
+        said = [line for line in done.stderr.splitlines() if line.startswith("cineml: ")]
+        for name in ("film.mp4", sound.name, "score.npz", "mapping.onnx", "synthesis.onnx"):
+            assert sum(name in line for line in said) == 1, (name, said)
+        assert "another generator" not in done.stderr
+    assert len(said) == 7 and "--record" in done.stderr and "--start" in done.stderr
+
+
+def in_process(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:
+    """The player's exit code and what it says on stderr, without the seconds that a process of its own takes."""
+    from player.__main__ import main
+
+    try:
+        code = main([str(w) for w in words])
+    except SystemExit as e:
+        code = int(e.code or 0)
+    err = capsys.readouterr().err
+    assert "Traceback" not in err
+    return code, err
+
+
+@pytest.fixture
+def film_show(tmp_path: Path) -> Path:
+    """show.toml that plays film.mp4, half a second of grey, with a cut list."""
+    from player.show.cut_list import CutList, Shot, write_csv
+
+    with Recorder(tmp_path / "film.mp4", (64, 48), Fraction(24)) as film:
+        for i in range(12):
+            film.add(np.full((48, 64, 3), 40 + 10 * i, np.uint8), i)
+    write_csv(CutList("film.mp4", Fraction(24), 12, (Shot(1, 0, 6), Shot(2, 6, 12))), tmp_path / "cuts.csv")
+    (tmp_path / "show.toml").write_text(
+        '[film]\nfile = "film.mp4"\ncuts = "cuts.csv"\n[output.main]\nsize = [64, 48]\n[control]\nosc_port = 0\n')
+    return tmp_path / "show.toml"
+
+
+@pytest.mark.parametrize(("options", "says"), [
+    (("--osc-port", "99999"), "not a whole number from 0 to 65535"), (("--osc-port", "-1"), "from 0 to 65535"),
+    (("--refresh", "nan"), "Hz from 1 to 1000"), (("--refresh", "0"), "from 1 to 1000"), (("--refresh", "-1"), "from 1 to"),
+    (("--duration", "nan"), "seconds above 0"), (("--duration", "-1"), "above 0"), (("--duration", "inf"), "above 0"),
+    (("--threads", "-3"), "from 1 to 256"), (("--threads", "9" * 5000), "from 1 to 256"), (("--threads", "two"), "'two'"),
+    (("--stats", "none/x.json"), "folder that is not there"), (("--flips", "none/x.csv"), "folder that is not there"),
+    (("--record", "none/x.mp4"), "folder that is not there"), (("--record", "x.gif"), "ends in '.gif'"),
+    (("--stats", "."), "is a folder"), (("--stats", "x.json", "--flips", "x.json"), "--stats too"),
+    (("--stats", "show.toml"), "over the show"), (("--record", "film.mp4"), "over the show's film"),
+    (("--flips", "cuts.csv"), "cut list"), (("--venue", "v.toml", "--stats", "v.toml"), "over the venue's file")])
+def test_an_option_that_cannot_be_is_a_sentence_before_the_show(
+        options: tuple[str, ...], says: str, film_show: Path, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(film_show.parent)
+    (film_show.parent / "v.toml").write_text("")
+    before = {p: p.read_bytes() for p in film_show.parent.iterdir()}
+    code, err = in_process(capsys, "play", "show.toml", "--offscreen", "--no-sound", *options)
+    assert code == 2 and says in err
+    assert {p: p.read_bytes() for p in film_show.parent.iterdir()} == before
+
+
+@pytest.mark.parametrize("duration", ["nan", "-5", "0"])
+def test_a_render_of_no_length_is_refused(duration: str, film_show: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, err = in_process(capsys, "render", film_show, film_show.parent / "out.mp4", "--duration", duration)
+    assert code == 2 and "above 0" in err
+
+
+def test_a_render_over_its_own_film_is_refused(film_show: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    film = film_show.parent / "film.mp4"
+    (film_show.parent / "link.mp4").symlink_to(film)
+    before = film.read_bytes()
+    for out in (film, film_show.parent / "link.mp4"):
+        code, err = in_process(capsys, "render", film_show, out)
+        assert code == 2 and "over the show's film" in err and film.read_bytes() == before
+
+
+@pytest.mark.logs_error("fell over")
+def test_a_render_whose_source_fails_leaves_no_film_and_ends_with_1(
+        film_show: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from player.sources.film_reader import FilmSource
+
+    make, out = FilmSource.make, film_show.parent / "out.mp4"
+
+    def failing(self: FilmSource, aim: Aim, layer: Layer) -> Frame:
+        if round(layer.film_position) == 7:
+            raise RuntimeError("fell over")
+        return make(self, aim, layer)
+
+    monkeypatch.setattr(FilmSource, "make", failing)
+    before = set(film_show.parent.iterdir())
+    code, err = in_process(capsys, "render", film_show, out)
+    assert code == 1 and "fell over" in err and "frame 7" in err and set(film_show.parent.iterdir()) == before
+    code, err = in_process(capsys, "render", film_show, out, "--keep-going")
+    assert code == 0 and "fell over" in err and len(luma(out)) == 12
+
+
+def test_a_service_managers_stop_during_a_render_leaves_nothing_half_written(
+        film_show: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    before, handler = set(film_show.parent.iterdir()), signal.getsignal(signal.SIGTERM)
+    add = Recorder.add
+
+    def stopped(self: Recorder, pixels: np.ndarray, index: int) -> None:
+        add(self, pixels, index)
+        if index == 3:
+            assert set(film_show.parent.iterdir()) != before
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Recorder, "add", stopped)
+    code, _ = in_process(capsys, "render", film_show, film_show.parent / "out.mp4")
+    assert code == 130 and set(film_show.parent.iterdir()) == before and signal.getsignal(signal.SIGTERM) is handler
+
+
+def test_check_tries_the_shaders_and_without_sound_no_device(
+        film_show: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from player import soundtrack
+    from player.screen import compositor
+
+    def broken(*_: object) -> None:
+        raise ShowError(Problem("shaders/look.frag: line 1", "does not compile"))
+
+    monkeypatch.setattr(soundtrack, "Soundtrack", broken)
+    assert in_process(capsys, "check", film_show, "--offscreen", "--no-sound")[0] == 0
+    assert in_process(capsys, "check", film_show, "--offscreen")[0] == 2
+    monkeypatch.setattr(compositor, "Compositor", broken)
+    code, err = in_process(capsys, "check", film_show, "--offscreen", "--no-sound")
+    assert code == 2 and "shaders/look.frag" in err
+
+
+@pytest.mark.logs_error("could not be written")
+def test_stats_that_cannot_be_written_at_the_end_are_no_error_of_the_show(
+        film_show: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from player.report import Report
+
+    def full(self: Report, path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Report, "write", full)
+    code, _ = in_process(capsys, "play", film_show, "--offscreen", "--no-sound", "--duration", "0.2", "--stats",
+                         film_show.parent / "s.json")
+    assert code == 0
 
 
 def test_cuda_that_is_required_and_not_there_ends_the_command(repo: Path) -> None:

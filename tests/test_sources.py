@@ -419,6 +419,31 @@ def test_a_model_whose_metadata_contradicts_it_is_refused(tmp_path: Path) -> Non
     assert any("'mapping' part" in p for p in problems_with(make_show(folder)))
 
 
+@pytest.mark.parametrize(("more", "says"), [
+    *(({"geometry": {"inner": inner}}, "geometry.inner") for inner in (
+        [0, 1, 8], "text", [0, 1, float("nan"), 6], [0, 0, 0, 0], [0, 0, 9, 6], [-1, 0, 8, 6], [True, 0, 6, 6])),
+    ({"geometry": {"inner": [0, 0, 10**400, 6]}}, "cannot be read"),
+    ({"hashes": [1]}, "hashes"), ({"hashes": {"weights": 1}}, "hashes"), ({"licence": ["x"]}, "licence"),
+    ({"range": [0, 1]}, "range"), ({"range": "wide"}, "range"), ({"range": [0, 255]}, "makes float32 in the range [0, 255]")])
+def test_metadata_that_cannot_be_true_is_refused_in_a_sentence(tmp_path: Path, more: dict[str, object], says: str) -> None:
+    assert any(says in p for p in problems_with(make_show(write_tiny_generator(tmp_path / "m", **more))))
+
+
+def test_a_truncated_model_is_damaged_and_not_another_generator(tmp_path: Path) -> None:
+    folder = write_tiny_generator(tmp_path / "m")
+    show = make_show(folder, sha=sha256_of(folder / "synthesis.onnx"))
+    os.truncate(folder / "synthesis.onnx", (folder / "synthesis.onnx").stat().st_size // 2)
+    (found,) = problems_with(show)
+    assert "damaged" in found and "another generator" not in found
+
+
+def test_the_models_of_an_unsound_show_can_be_checked_alone(tmp_path: Path) -> None:
+    folder = write_tiny_generator(tmp_path / "m")
+    assert GeneratorSource(make_show(folder, score=None)).check_models() == []
+    os.truncate(folder / "mapping.onnx", 50)
+    assert len(GeneratorSource(make_show(folder, score=None)).check_models()) == 1
+
+
 def test_another_generator_than_the_scores_is_refused_with_a_hint(generator_folder: Path) -> None:
     opened(make_show(generator_folder, sha=sha256_of(generator_folder / "synthesis.onnx")))
     found = problems_with(make_show(generator_folder, sha="ab" * 32))

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import argparse
 import importlib.resources
-import json
 import os
-import signal
 import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,20 @@ from player.show.problem import Problem, ShowError
 from player.show.show import Show
 
 LIVE_S = 20.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a player verb took, measured and met: Report.stats() and Report.trouble()."""
+
+    took_s: float
+    stats: Mapping[str, Any] = field(default_factory=dict)
+    trouble: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a picture was not made by the source that the show asks for."""
+        return any(self.trouble.get(key) for key in ("by_fallback", "missed", "faults"))
 
 
 def demo_path() -> Path:
@@ -60,24 +73,33 @@ def osc_options(show: Show) -> list[str]:
     return []
 
 
-def run_player(*argv: str | Path) -> float:
-    """A player verb in this process; how long it took, in seconds. Raises SystemExit with its code where it fails."""
+def run_player(*argv: str | Path) -> Run:
+    """A player verb in this process. Raises SystemExit with its code where it fails."""
     from player.__main__ import main as player_main
 
-    handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    told: list[Mapping[str, Any]] = [{}, {}]
+
+    def ended(*numbers: Mapping[str, Any]) -> None:
+        told[:] = numbers
+
     begin_s = time.perf_counter()
-    try:
-        code = player_main([str(a) for a in argv])
-    finally:
-        for number, handler in handlers.items():  # play answers Ctrl-C in its own way; what follows it does not
-            signal.signal(number, handler)
+    code = player_main([str(a) for a in argv], ended)
     if code:
         raise SystemExit(code)
-    return time.perf_counter() - begin_s
+    return Run(time.perf_counter() - begin_s, *told)
 
 
-def timing_rows(stats: Mapping[str, Any], render_s: float, show: Show) -> list[tuple[str, str]]:
-    """What the live run and the rendering measured, as (name, value); stats as DESIGN section 6 says."""
+def trouble_rows(trouble: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What went wrong in a run, as (name, value); nothing where nothing did."""
+    rows = [(name, str(trouble[key])) for key, name in (
+        ("missed_cuts", "cuts never shown"), ("by_fallback", "made by the fallback"), ("missed", "made by nobody"))
+        if trouble.get(key)]
+    return rows + [("fault", f"{text} ({count} times)") for text, count in (trouble.get("faults") or {}).items()]
+
+
+def timing_rows(live: Run, rendered: Run, show: Show) -> list[tuple[str, str]]:
+    """What the live run and the rendering measured and what went wrong in them, as (name, value)."""
+    stats, trouble = live.stats, live.trouble
     refreshes, late = int(stats["refreshes"]), int(stats["late"])
     rows = [("refreshes", f"{refreshes} at {stats['refresh_hz']:g} Hz"),
             ("late refreshes", f"{late} ({late / max(refreshes, 1):.2%})")]
@@ -85,7 +107,9 @@ def timing_rows(stats: Mapping[str, Any], render_s: float, show: Show) -> list[t
     if cuts:
         after_ms = [1000 * (c["shown_s"] - c["due_s"]) for c in cuts]
         rows.append(("cuts", f"{len(cuts)}, shown {min(after_ms):+.1f} to {max(after_ms):+.1f} ms after they were due"))
+    rows.append(("held too long", f"{trouble.get('stale', 0)} refreshes showed an older shot's picture"))
     rows.append(("pictures made", str(stats.get("pictures"))))
+    rows.append(("pictures shown", ", ".join(f"{n} {name}" for name, n in (trouble.get("shown") or {}).items()) or "none"))
     if stats.get("distinct_pictures_per_s") is not None:
         rows.append(("distinct pictures", f"{stats['distinct_pictures_per_s']:.1f} a second"))
     for key, name in (("model_ms", "making a picture"), ("sync_ms", "sound against picture")):
@@ -94,9 +118,10 @@ def timing_rows(stats: Mapping[str, Any], render_s: float, show: Show) -> list[t
     rows += [("provider", str(stats.get("provider") or "none needed")), ("renderer", str(stats.get("renderer")))]
     if stats.get("rss_mib"):
         rows.append(("memory", f"{stats['rss_mib'][-1][1]:.0f} MiB"))
-    frames = show.film.frames
+    rows += trouble_rows(trouble)
+    frames, render_s = show.film.frames, rendered.took_s
     rows.append(("rendering", f"{frames} frames in {render_s:.0f} s, {1000 * render_s / frames:.1f} ms a frame"))
-    return rows
+    return rows + [(f"rendering: {name}", value) for name, value in trouble_rows(rendered.trouble)]
 
 
 def table(rows: Sequence[tuple[str, str]]) -> str:
@@ -104,32 +129,34 @@ def table(rows: Sequence[tuple[str, str]]) -> str:
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
 
-def record_and_render(path: Path, show: Show, out: Path, live_s: float) -> None:
-    """Plays offscreen in real time and records it, renders everything, and leaves sheet and table in `out`."""
+def record_and_render(path: Path, show: Show, out: Path, live_s: float) -> bool:
+    """Plays offscreen in real time and records it, renders everything, and leaves sheet and table in `out`. Returns
+    whether every picture was made by the source that the show asks for."""
     from tools.contact_sheet import make_sheet
 
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as e:
         raise ShowError(Problem(f"--out {out}", f"cannot be made ({e.strerror})", "a folder that may be written")) from None
-    live, remake, sheet, timing, stats = (
+    take, remake, sheet, timing, stats = (
         out / name for name in ("live.mp4", "remake.mp4", "contact_sheet.png", "timing.txt", "live.json"))
     print(f"Playing offscreen in real time for {live_s:.0f} s, recording it.", flush=True)
-    took_s = run_player("play", path, "--offscreen", "--duration", f"{live_s:g}", "--record", live, "--stats", stats,
-                        *osc_options(show))
-    if took_s < live_s - 1:
+    live = run_player("play", path, "--offscreen", "--duration", f"{live_s:g}", "--record", take, "--stats", stats,
+                      *osc_options(show))
+    if live.took_s < live_s - 1:
         raise KeyboardInterrupt  # play ends calmly on Ctrl-C; so does what would have followed it
     print("Rendering the whole show, every frame, with its soundtrack.", flush=True)
-    render_s = run_player("render", path, remake)
+    rendered = run_player("render", path, remake, "--keep-going")  # the table says what failed
     films = [("film", show.film.path)] if show.film.path else []
     make_sheet([*films, ("remake", remake)], show.cuts, sheet, show.film.aspect if show.output.fit == "contain" else None)
-    text = table(timing_rows(json.loads(stats.read_text(encoding="utf-8")), render_s, show))
+    text = table(timing_rows(live, rendered, show))
     part = timing.with_suffix(".part")
     part.write_text(text + "\n", encoding="utf-8")
     os.replace(part, timing)
     print("\n" + text + "\n")
-    print(table([("recorded live", str(live)), ("rendered whole", str(remake)), ("contact sheet", str(sheet)),
+    print(table([("recorded live", str(take)), ("rendered whole", str(remake)), ("contact sheet", str(sheet)),
                  ("timing table", str(timing)), ("its numbers", str(stats))]))
+    return not (live.failed or rendered.failed)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -143,6 +170,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--offscreen", action="store_true", help="record and render even where a window could be opened")
     parser.add_argument("--seconds", type=float, default=LIVE_S, metavar="S", help="how long to play offscreen (20)")
     args = parser.parse_args(argv)
+    if not 0 < args.seconds < float("inf"):
+        parser.error(f"argument --seconds: {args.seconds} is not a number of seconds above 0")
     from player.show.config import load_show
     from player.sources.film_reader import probe_film
 
@@ -152,8 +181,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.offscreen or missing:
         if missing:
             print(f"This machine has no {' and no '.join(missing)}: the demo is recorded instead of shown.", flush=True)
-        record_and_render(path, show, args.out, args.seconds)
-        return 0
+        return 0 if record_and_render(path, show, args.out, args.seconds) else 1
     from player.control.keyboard import help_text
 
     print(help_text())

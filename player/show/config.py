@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from player.show.cut_list import CutList, Shot, problems_of, read_csv
 from player.show.film import Film, parse_rate, parse_timecode
@@ -13,12 +14,12 @@ from player.show.parameter import LOOK, LOOK_NAMES
 from player.show.problem import Problem, ShowError, nearest
 from player.show.request import Refusal, check_request
 from player.show.score import Score, read_score
-from player.show.score_check import generator_problem, score_problems
+from player.show.score_check import score_problems
 from player.show.show import SHOW_SOURCES, Control, Cue, Look, Output, Show, SoundOut
 from player.show.toml_table import TomlTable, file_problem, read_toml, said
 from player.show.venue import ROLES, Venue, control_keys, load_venue, outputs_of, sound_keys, with_venue
 
-__all__ = ["Probe", "Venue", "load_show", "load_venue", "with_venue"]
+__all__ = ["Probe", "Reading", "Venue", "load_show", "load_venue", "read_show", "with_venue"]
 
 Probe = Callable[[Path], tuple[Fraction, int, int, int]]
 """What a film file says of itself: (rate, frames, width, height). Raises ShowError for what it cannot read."""
@@ -187,14 +188,76 @@ def _score(top: TomlTable) -> tuple[Score | None, Path | None]:
         return None, path
 
 
+def _fallback(top: TomlTable, film: Film, certain: bool, probe: Probe | None) -> Path | None:
+    """The fallback film: frame by frame the film's stand-in, so of its rate and length."""
+    table = top.table("fallback")
+    path = table.path("file")
+    table.done()
+    if path is None or probe is None or path == film.path:
+        return path
+    try:
+        rate, frames, _, _ = probe(path)
+    except ShowError as e:
+        table.found.extend(e.problems)
+        return path
+    if certain and (rate, frames) != (film.rate, film.frames):
+        table.bad("file", f"{path.name!r} has {frames} frames at {rate}, the film has {film.frames} at {film.rate}",
+                  "a film of the same rate and length", "render it again: cineml render")
+    return path
+
+
+def _files_named(data: Mapping[str, Any], path: Path) -> dict[str, Path]:
+    """Every file that a show's TOML names or implies, there or not, by what it is to the show."""
+    found = {"the show": path}
+
+    def named(table: str, key: str) -> Path | None:
+        part = data.get(table)
+        text = part.get(key) if isinstance(part, dict) else None
+        return path.parent / text if isinstance(text, str) and text and "\0" not in text else None
+
+    for table, key, what in (("film", "file", "film"), ("film", "sound", "sound"), ("film", "cuts", "cut list"),
+                             ("score", "file", "score"), ("fallback", "file", "fallback film")):
+        if (file := named(table, key)) is not None:
+            found[f"the show's {what}"] = file
+    if (score := found.get("the show's score")) is not None and score.suffix:
+        found["the score's arrays"] = score.with_suffix(".npz")
+    if (folder := named("generator", "folder")) is not None:
+        for part in ("mapping.onnx", "synthesis.onnx", "generator.onnx"):
+            found[f"the show's {part}"] = folder / part
+    return found
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What could be read of a show's file. show: None where it is no TOML at all; beside problems, as much of it as is
+    sound, so that its other files can be tried too, never to be played. files: all that the show reads, by what they
+    are to it."""
+
+    show: Show | None
+    problems: tuple[Problem, ...]
+    files: Mapping[str, Path]
+
+
 def load_show(path: Path, probe: Probe | None = None) -> Show:
     """The show of a TOML file, with its cut list and score read and checked against one another.
 
     probe: asks a film file for its rate, length and size (player.sources.film_reader.probe_film); without it they must
     stand in the file. Raises ShowError with every problem, in the order of the file's tables.
     """
+    reading = read_show(path, probe)
+    if reading.show is None or reading.problems:
+        raise ShowError(reading.problems)
+    return reading.show
+
+
+def read_show(path: Path, probe: Probe | None = None) -> Reading:
+    """load_show, but what could be read is given together with the problems. Raises nothing."""
     found: list[Problem] = []
-    top = TomlTable(read_toml(path, "a show"), path, "", found)
+    try:
+        data = read_toml(path, "a show")
+    except ShowError as e:
+        return Reading(None, e.problems, {"the show": path})
+    top = TomlTable(data, path, "", found)
     name = top.text("name", path.stem)
     film_table, play = top.table("film"), top.table("play")
     source = play.text("source", "film" if film_table.has("file") else "testcard", SHOW_SOURCES)
@@ -212,9 +275,7 @@ def load_show(path: Path, probe: Probe | None = None) -> Show:
 
     generator = _generator(top)
     score, score_path = _score(top)
-    fallback_table = top.table("fallback")
-    fallback = fallback_table.path("file")
-    fallback_table.done()
+    fallback = _fallback(top, film, certain, probe)
     looks = _looks(top)
     if look and look not in looks:
         play.bad("look", f"is {look!r}", "a [look.NAME] of this file", nearest(look, looks))
@@ -228,14 +289,12 @@ def load_show(path: Path, probe: Probe | None = None) -> Show:
         found += score_problems(score, score_path, cuts, source, looks, film_table.has("file"),
                                 top.table("generator").has("folder"), path.name)
     if score is not None and score_path is not None:
-        clips = {row.number: score_path.parent / row.clip for row in score.shots if row.source == "clip"}
-        if generator is not None and (problem := generator_problem(generator, score, path.name)):
-            found.append(problem)
+        clips = {row.number: score_path.parent / row.clip for row in score.shots if row.source == "clip" and row.clip}
     show = Show(name, path, film, cuts or _made_up_cuts(film, name, source), source, score, generator, fallback, clips,
                 looks, look, (), tuple(Output(role, **outputs.get(role, {})) for role in ROLES), SoundOut(**sound),
                 Control(**control), loop, pause_s, start or 0, seed)
     show = replace(show, cues=_cues(top, show, certain))
     top.done()
-    if found:
-        raise ShowError(found)
-    return show
+    files = _files_named(data, path) | {f"the clip of shot {number}": clip for number, clip in clips.items()}
+    problems = tuple(dict.fromkeys(found))
+    return Reading(show, problems, files)

@@ -168,7 +168,11 @@ def parse_csv(text: str, where: str) -> CutList:
         found.append(Problem(f"{where}: frames", given, "a whole number of frames"))
     sample = lines[body_from] if body_from < len(lines) else ""
     delimiter = ";" if sample.count(";") > sample.count(",") else ","  # spreadsheets in half of Europe write ';'
-    rows = list(csv.reader(io.StringIO("\n".join(lines[body_from:])), delimiter=delimiter))
+    try:
+        rows = list(csv.reader(io.StringIO("\n".join(lines[body_from:])), delimiter=delimiter))
+    except csv.Error as e:  # a cell of more than 128 kB: a quote that is never closed swallows the rest of the file
+        rows = [list(COLUMNS)]
+        found.append(Problem(where, f"cannot be read as CSV ({e})", "a cut list as CSV", "look for a quote that is not closed"))
     columns = [c.strip().lower() for c in rows[0]] if rows else []
     for name in columns:
         if name and name not in COLUMNS:

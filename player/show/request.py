@@ -59,6 +59,13 @@ def _is_boundless(given: float) -> bool:
     return abs(given) >= 2**63 if isinstance(given, int) else not math.isfinite(given)
 
 
+def _nearest_name(given: str, known: Sequence[str]) -> str:
+    """nearest(), but first among the names of the same walk: of 's03.f0999' the part before the dot is surely meant."""
+    head, dot, _ = given.partition(".")
+    same_walk = [name for name in known if dot and name.startswith(head + dot)]
+    return nearest(given, same_walk) or nearest(given, known)
+
+
 def _text(p: Parameter, given: Any, show: Show) -> tuple[str, str]:
     """(the text given, '') or ('', the reason why it cannot be)."""
     if not isinstance(given, str):
@@ -70,7 +77,7 @@ def _text(p: Parameter, given: Any, show: Show) -> tuple[str, str]:
         known = show.score.key_names() if show.score else ()
     if given and given not in known:
         what = "look" if p.name == "select" else "key latent"
-        hint = nearest(given, known)
+        hint = _nearest_name(given, known)
         return "", f"the show has no {what} {given[:60]!r}" + (f"; {hint}" if hint else "")
     return given, ""
 

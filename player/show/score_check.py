@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection
 from pathlib import Path
 
@@ -72,16 +71,3 @@ def score_problems(score: Score | None, path: Path | None, cuts: CutList, source
     if "film" in used and not has_film:
         found.append(Problem(f"{where}: film.file", "is missing, but shots play the film", "a film file"))
     return found
-
-
-def generator_problem(folder: Path, score: Score | None, where: str) -> Problem | None:
-    """Whether the score was written for another generator than the one in the folder."""
-    model = folder / "synthesis.onnx"
-    if score is None or not score.generator_sha256 or file_problem(model):
-        return None
-    with model.open("rb") as f:
-        digest = hashlib.file_digest(f, "sha256").hexdigest()
-    if digest == score.generator_sha256.lower():
-        return None
-    given = f"holds another generator ({digest[:12]}) than the score was made for ({score.generator_sha256[:12]})"
-    return Problem(f"{where}: generator.folder", given, "the generator of the score", "make the score again")

@@ -58,6 +58,8 @@ def shape_problems(model: OnnxModel) -> list[Problem]:
         found.append(Problem(str(model.path), f"has the inputs {given}", f"{inputs}, as its metadata says"))
     if model.output.shape not in outputs:
         found.append(Problem(str(model.path), f"makes {model.output.shape}", " or ".join(map(str, outputs))))
+    if model.part == "synthesis" and model.output.dtype != np.uint8 and m.range != (-1, 1):
+        found.append(Problem(str(model.path), f"makes float32 in the range {list(m.range)}, says its metadata", "-1 to 1"))
     return found
 
 
@@ -95,18 +97,9 @@ class GeneratorSource:
 
     def open(self) -> None:
         """Opens, checks and warms both models. Raises ShowError with every problem found."""
-        if self._show.generator is None:
-            raise ShowError(Problem(f"{self._show.path}: generator", "is missing",
-                                    "the folder of mapping.onnx and synthesis.onnx"))
-        found: list[Problem] = []
-        for model in (self._mapping, self._synthesis):
-            try:
-                model.open()
-                found += shape_problems(model)
-            except ShowError as e:
-                found += e.problems
+        found = self._open_models()
         if not found:
-            found += self._pair_problems() + self._score_problems()
+            found += self._walk_problems()
         if found:
             self.close()
             raise ShowError(found)
@@ -119,6 +112,26 @@ class GeneratorSource:
         self._synthesis.inputs["ws"][0] = self._average
         self._synthesis.warm_up()
 
+    def check_models(self) -> list[Problem]:
+        """Opens and closes both models: what is wrong with them, whatever else is wrong with the show."""
+        try:
+            return self._open_models()
+        finally:
+            self.close()
+
+    def _open_models(self) -> list[Problem]:
+        """Everything wrong with the models: each alone, then the pair, then whether they are the score's."""
+        if self._show.generator is None:
+            return [Problem(f"{self._show.path}: generator", "is missing", "the folder of mapping.onnx and synthesis.onnx")]
+        found: list[Problem] = []
+        for model in (self._mapping, self._synthesis):
+            try:
+                model.open()
+                found += shape_problems(model)
+            except ShowError as e:
+                found += e.problems
+        return found or self._pair_problems() + self._hash_problems()
+
     def _pair_problems(self) -> list[Problem]:
         m, s = self._mapping.facts, self._synthesis.facts
         if (m.num_ws, m.w_dim) != (s.num_ws, s.w_dim) or m.hashes.get("weights") != s.hashes.get("weights"):
@@ -126,16 +139,23 @@ class GeneratorSource:
                             "two parts of one", "export both again with cineml gan export")]  # fmt: skip
         return []
 
-    def _score_problems(self) -> list[Problem]:
-        """The score against this generator, and the shots against the score."""
+    def _hash_problems(self) -> list[Problem]:
+        """Whether the score was made for this generator. Asked only of a model that opens: a file that is cut short is
+        no other generator."""
+        score = self._show.score
+        if score is None or not score.generator_sha256:
+            return []
+        own = sha256_of(self._synthesis.path)
+        if own == score.generator_sha256.lower():
+            return []
+        given = f"is another generator ({own[:12]}) than the score was made for ({score.generator_sha256[:12]})"
+        return [Problem(str(self._synthesis.path), given, "the generator named in the score",
+                        "put that generator back, or make the score again with cineml remap")]
+
+    def _walk_problems(self) -> list[Problem]:
+        """The shots against the score, and its walks against this generator."""
         show, facts, score = self._show, self._synthesis.facts, self._show.score
         found: list[Problem] = []
-        if score is not None and score.generator_sha256:
-            own = sha256_of(self._synthesis.path)
-            if own != score.generator_sha256.lower():
-                found.append(Problem(str(self._synthesis.path), f"is another generator ({own[:12]}) than the score was made "
-                                     f"for ({score.generator_sha256[:12]})", "the generator named in the score",
-                                     "put that generator back, or make the score again with cineml remap"))  # fmt: skip
         walks = score.walks if score is not None else {}
         for shot in show.cuts.shots:
             row = show.score_shot(shot.number)

@@ -55,6 +55,20 @@ def robust_pace_s(times_s: deque[float]) -> float:
     return ordered[min(int(PACE_QUANTILE * len(ordered)), len(ordered) - 1)] if ordered else 0.0
 
 
+def _check(frame: object) -> None:
+    """Raises ValueError unless it is a Frame that the screen can draw: nothing else may leave this thread."""
+    if not isinstance(frame, Frame) or not isinstance(frame.pixels, np.ndarray):
+        raise ValueError(f"gave a {type(frame).__name__}, not a Frame of pixels")
+    pixels, inner = frame.pixels, frame.inner
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.size == 0:
+        raise ValueError(f"gave pixels {pixels.dtype} {list(pixels.shape)}, not uint8 [H, W, 3]")
+    height, width = pixels.shape[:2]
+    # Written so that nan is outside.
+    if len(inner) != 4 or not (inner[0] >= 0 and inner[1] >= 0 and inner[2] > 0 and inner[3] > 0
+                               and inner[0] + inner[2] <= width and inner[1] + inner[3] <= height):
+        raise ValueError(f"gave a picture at {list(inner)} of {width}x{height} pixels")
+
+
 class Inference:
     """Makes Frames for Aims on one thread of its own, or in the caller's (make_and_wait: manual clock).
 
@@ -69,7 +83,6 @@ class Inference:
         self._wanted: Aim | None = None
         self._making_since_s: float | None = None
         self._now_making = ""
-        self._last_made = next(iter(self._sources), "")
         self._finished: list[Frame] = []
         self._worker: threading.Thread | None = None
         self._generation = 0  # a worker of an older one was abandoned: what it brings is dropped
@@ -127,8 +140,9 @@ class Inference:
         return frames
 
     def make_and_wait(self, aim: Aim | None) -> list[Frame]:
-        """The pictures of one aim, made here and now by the same ladder. For a manual clock: not together with make."""
-        return [] if aim is None else self._pictures_of(aim, self._generation)
+        """The pictures of one aim, made here and now by the same ladder, but that no source rests: what is waited for
+        is tried every time. For a manual clock: not together with make."""
+        return [] if aim is None else self._pictures_of(aim, self._generation, rests=False)
 
     @property
     def waiting(self) -> Aim | None:
@@ -136,17 +150,12 @@ class Inference:
         return self._wanted
 
     @property
-    def busy(self) -> bool:
-        """Whether an aim is waiting or being made."""
-        return self._wanted is not None or self._making_since_s is not None
-
-    @property
-    def pace_s(self) -> float:
-        """How long one picture of the source that made the last one takes, recently; a robust upper quantile."""
-        return self.pace_of(self._last_made)
+    def failures(self) -> int:
+        """How many pictures came from the fallback or not at all, and how many faults there were; 0 when all is well."""
+        return self._by_fallback + self._missed + sum(self._faults.values())
 
     def pace_of(self, source: str) -> float:
-        """The same for a named source; 0 where it has made nothing yet."""
+        """How long one picture of a source takes, recently, a robust upper quantile; 0 where it has made nothing yet."""
         health = self._health.get(source)
         return robust_pace_s(health.times_s.copy()) if health is not None else 0.0
 
@@ -214,19 +223,19 @@ class Inference:
                 self._making_since_s, self._now_making = None, ""
                 self._finished = [*self._finished, *frames][-MAX_UNREAD:]
 
-    def _pictures_of(self, aim: Aim, generation: int) -> list[Frame]:
+    def _pictures_of(self, aim: Aim, generation: int, rests: bool = True) -> list[Frame]:
         frames: list[Frame] = []
         for layer in aim.layers:
-            frame = self._picture(aim, layer, generation)
+            frame = self._picture(aim, layer, generation, rests)
             if generation != self._generation:
                 return []  # abandoned in the middle: the sources belong to another thread now
             if frame is not None:
                 frames.append(frame)
         return frames
 
-    def _picture(self, aim: Aim, layer: Layer, generation: int) -> Frame | None:
+    def _picture(self, aim: Aim, layer: Layer, generation: int, rests: bool) -> Frame | None:
         """One layer's picture: from its source, else from the fallback, else None."""
-        frame = self._from_source(aim, layer, generation)
+        frame = self._from_source(aim, layer, generation, rests)
         if generation != self._generation:
             return None
         if frame is not None:
@@ -244,13 +253,13 @@ class Inference:
         self._by_fallback += 1
         return replace(frame, source="fallback")
 
-    def _from_source(self, aim: Aim, layer: Layer, generation: int) -> Frame | None:
+    def _from_source(self, aim: Aim, layer: Layer, generation: int, rests: bool) -> Frame | None:
         """The picture by the layer's own source, unless it rests, hangs or fails."""
         source, health = self._sources.get(layer.source), self._health.get(layer.source)
         if source is None or health is None:
             self._fault(f"{layer.source}: the show has no such source", f"shot {layer.shot}")
             return None
-        if health.hung or aim.show_time_s < health.rests_until_s:
+        if health.hung or (rests and aim.show_time_s < health.rests_until_s):
             return None
         frame = self._try(source, layer.source, aim, layer, generation)
         if frame is None:
@@ -264,13 +273,14 @@ class Inference:
         return frame
 
     def _try(self, source: FrameSource, name: str, aim: Aim, layer: Layer, generation: int) -> Frame | None:
-        """One attempt, timed; None where it raised."""
+        """One attempt, timed; None where it raised or gave what is no picture."""
         with self._wake:
             if generation == self._generation:
                 self._now_making = name
         started_s = time.perf_counter()
         try:
             frame = source.make(aim, layer)
+            _check(frame)
         except Exception as e:  # whatever a source may raise, the picture goes on
             words = " ".join(str(e).split())[:160]
             self._fault(f"{name}: {type(e).__name__}: {words}", f"shot {layer.shot}, frame {float(layer.film_position):.1f}")
@@ -280,7 +290,6 @@ class Inference:
         took_s = time.perf_counter() - started_s
         self._health[name].times_s.append(took_s)
         if name != "fallback":
-            self._last_made = name
             self._model_s.append(took_s)
         return frame
 

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import logging
+import math
 import os
 import re
 import sys
@@ -28,6 +29,7 @@ log = logging.getLogger("cineml")
 
 METADATA_KEY = "cineml"
 WARM_UP_RUNS = 3
+RANGES = ([-1, 1], [0, 255])  # what a picture's values may run over: as float32, as uint8
 _DTYPES: Mapping[str, Any] = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8, "tensor(int64)": np.int64}
 _AGAIN = "export it again with cineml gan export"
 
@@ -60,6 +62,17 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
+def _check_inner(inner: Any, resolution: int) -> None:
+    """Raises ValueError unless `inner` is (x, y, w, h) of a picture inside a square of that many pixels."""
+    numbers = isinstance(inner, list) and len(inner) == 4 and all(
+        isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) for v in inner)
+    if numbers:
+        x, y, w, h = inner
+        if x >= 0 and y >= 0 and w > 0 and h > 0 and x + w <= resolution and y + h <= resolution:
+            return
+    raise ValueError(f"geometry.inner is {inner!r:.60}, not [x, y, w, h] of a picture inside {resolution}x{resolution}")
+
+
 def facts_from(metadata: Mapping[str, str], path: Path) -> ModelFacts:
     """What the model says of itself. Raises ShowError where it says nothing, or nonsense."""
     text = metadata.get(METADATA_KEY)
@@ -74,10 +87,22 @@ def facts_from(metadata: Mapping[str, str], path: Path) -> ModelFacts:
             value = clean.get(name, 0)
             if not isinstance(value, int) or isinstance(value, bool) or value < 0:
                 raise ValueError(f"{name} is {value!r}, not a whole number")
-        if not isinstance(clean.get("geometry") or {}, dict):
+        for name in ("kind", "part", "licence"):
+            if not isinstance(clean.get(name, ""), str):
+                raise ValueError(f"{name} is {clean[name]!r:.60}, not a text")
+        geometry, hashes = clean.get("geometry") or {}, clean.get("hashes") or {}
+        if not isinstance(geometry, dict):
             raise ValueError("geometry is not a table")
-        return ModelFacts(**{**clean, "geometry": clean.get("geometry") or {}})
-    except (ValueError, TypeError, AttributeError) as e:
+        if not isinstance(hashes, dict) or not all(isinstance(h, str) for h in hashes.values()):
+            raise ValueError(f"hashes is {hashes!r:.60}, not a table of texts")
+        if "inner" in geometry:
+            _check_inner(geometry["inner"], clean.get("resolution", 0))
+        low_high = clean.get("range", [-1, 1])
+        if low_high not in RANGES:
+            raise ValueError(f"range is {low_high!r:.60}, not {' or '.join(map(str, RANGES))}")
+        clean |= {"geometry": geometry, "hashes": hashes, "range": tuple(low_high)}
+        return ModelFacts(**clean)
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as e:
         raise ShowError(Problem(str(path), f"its metadata cannot be read ({e})", "", _AGAIN)) from None
 
 
