@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from fractions import Fraction
 from pathlib import Path
@@ -221,3 +222,18 @@ def test_losses_are_zero_where_nothing_is_wrong() -> None:
     assert float(sliced_wasserstein(cloud, cloud + 3)) > 1
     penalty, mean = path_penalty(torch.tensor([2.0, 2.0]), torch.tensor(0.0))
     assert float(mean) == pytest.approx(0.02) and float(penalty) == pytest.approx(1.98**2)
+
+
+def test_training_goes_on_from_a_checkpoint_of_the_same_resolution(film: Path, tmp_path: Path) -> None:
+    assert train(film, tmp_path / "first", "--kimg", "0.01") == 0
+    kept = tmp_path / "kept"  # as the demo ships it: a checkpoint folder with the anchors, no optimiser
+    shutil.copytree(tmp_path / "first" / "checkpoint", kept)
+    shutil.copy(tmp_path / "first" / "anchors.npz", kept)
+    more = ["--grow-from", str(kept), "--kimg", "0.0001", "--lr", "1e-12", "--code-lr", "1e-12", "--mapping-lr", "1e-12"]
+    assert train(film, tmp_path / "second", *more) == 0
+    first, second = (load_checkpoint(tmp_path / name / "checkpoint") for name in ("first", "second"))
+    for name, value in first.generator.state_dict().items():
+        if "w_avg" not in name:
+            assert torch.allclose(value, second.generator.state_dict()[name], atol=1e-5), name
+    codes = [np.load(folder / "anchors.npz")["codes"] for folder in (kept, tmp_path / "second")]
+    assert np.allclose(codes[0], codes[1], atol=1e-5)

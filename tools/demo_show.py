@@ -168,6 +168,7 @@ def place_models(checkpoint_folder: Path, film: Path, out: Path) -> None:
 
 
 SCORED = ("score.toml", "score.npz")
+ANCHORS = "checkpoint/anchors.npz"
 SHIPPED = ("models/mapping.onnx", "models/synthesis.onnx", "models/export.json", "checkpoint/model.safetensors",
            "checkpoint/model.json", *SCORED)  # fmt: skip
 
@@ -241,6 +242,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             if (out / name).is_file():  # what a person has set in the score is kept
                 bring(out / name, aside / name)
         place_models(checkpoint, out / "film.mp4", aside)
+        if anchors is not None:  # training goes on from them too: --grow-from show_configs/demo/checkpoint
+            bring(anchors, aside / ANCHORS)
         # The walks are fitted to the film as rendered, not to its low-bitrate copy, through the weights that will play.
         remap = Remap(
             args.film / "film.mp4", out / "cuts.csv", aside / "models", aside / "score.toml", anchors,
@@ -248,7 +251,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )  # fmt: skip
         fitted, finished = remap_run(remap)
         if finished:
-            for name in SHIPPED:
+            for name in [*SHIPPED, *([ANCHORS] if anchors is not None else [])]:
                 bring(aside / name, out / name)
             # of an older export: it would not fit the other two
             (out / "models" / "generator.onnx").unlink(missing_ok=True)

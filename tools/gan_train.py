@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
                    help="a code per film frame, learnt by reconstruction (auto: on for a film)")  # fmt: skip
     p.add_argument("--kimg", type=float, help="stop after so many thousand pictures (default 1000 without --minutes)")
     p.add_argument("--minutes", type=float, help="stop after so many minutes; the learning rate falls in time")
-    p.add_argument("--grow-from", type=Path, metavar="RUN", help="start from a run or checkpoint of lower resolution")
+    p.add_argument("--grow-from", type=Path, metavar="RUN", help="start from a run or checkpoint of the same or a lower resolution")
     p.add_argument("--resume", action="store_true", help="go on with the run in RUN")
     p.add_argument("--batch", type=int, default=16, help="anchored frames, or pictures from z, an iteration")
     p.add_argument("--z-batch", type=int, default=4, help="pictures from z beside the anchored ones")
@@ -137,6 +137,8 @@ def train(options: argparse.Namespace) -> int:
           f"{device.type}, {str(dtype).removeprefix('torch.')}, {torch.get_num_threads()} threads")  # fmt: skip
     if options.dry_run:
         return rehearse(training, options)
+    if options.resume:
+        grown = load_checkpoint(run / "checkpoint").run.get("grown_from")
     about = {"tool": "cineml gan train", "dataset": dataset.source, "seed": options.seed, "torch": torch.__version__,
              "grown_from": grown, "anchored": anchored}  # fmt: skip
     if not options.resume:
@@ -231,7 +233,7 @@ def networks_for(
         loaded = load_checkpoint(folder)
         grow(generator, discriminator, loaded.generator, loaded.discriminator)
         grown = loaded.sha256
-        anchors = source / "anchors.npz"
+        anchors = next((p for p in (source / "anchors.npz", folder / "anchors.npz") if p.is_file()), source / "anchors.npz")
         if anchored and anchors.is_file():
             try:
                 codes, places = load_anchors(anchors)
@@ -251,16 +253,18 @@ def networks_for(
 
 @torch.no_grad()
 def grow(generator: Generator, discriminator: Discriminator, small: Generator, judge: Discriminator | None) -> None:
-    """Copy every block that both have; the new top block of the generator starts as a faint addition.
+    """Copy every block that both have; a new top block of the generator starts as a faint addition. At the same
+    resolution everything is copied: training goes on from a checkpoint that kept no optimiser.
 
     Raises ShowError where a block that both have differs in size.
     """
-    if small.config.resolution >= generator.config.resolution:
+    if small.config.resolution > generator.config.resolution:
         given = f"is {small.config.resolution} pixels"
-        raise ShowError(Problem("--grow-from", given, f"less than {generator.config.resolution}"))
+        raise ShowError(Problem("--grow-from", given, f"at most {generator.config.resolution}"))
+    same = small.config.resolution == generator.config.resolution
     pairs: list[tuple[torch.nn.Module, dict[str, Tensor]]] = [(generator, small.state_dict())]
     if judge is not None:
-        pairs.append((discriminator, {k: v for k, v in judge.state_dict().items() if ".fromrgb." not in k}))
+        pairs.append((discriminator, {k: v for k, v in judge.state_dict().items() if same or ".fromrgb." not in k}))
     for network, source in pairs:
         own = network.state_dict()
         for name, value in source.items():
