@@ -40,11 +40,11 @@ demo-film: set-up-test ## renders the demo film, its soundtrack and its cut list
 demo-generator: out/trained ## trains the demo generator on the demo film into out/training
 
 out/trained32: | demo-film
-	$(TRAIN) out/training32 --resolution 32 --minutes 11 --adversarial-every 0 --lr 0.015 $(call resume,out/training32)
+	$(TRAIN) out/training32 --resolution 32 --minutes 11 --adversarial-every 0 --lr 0.015 --decay 0.15 $(call resume,out/training32)
 	@touch $@
 
 out/trained64: out/trained32
-	$(TRAIN) out/training64 --resolution 64 --minutes 20 --adversarial-every 4 --warmup 3 \
+	$(TRAIN) out/training64 --resolution 64 --minutes 20 --adversarial-every 4 --warmup 3 --decay 0.15 \
 	    $(or $(call resume,out/training64),--grow-from out/training32)
 	@touch $@
 

@@ -82,6 +82,7 @@ def save_checkpoint(
     fresh.mkdir(parents=True)
     try:
         save_file(tensors, fresh / WEIGHTS)
+        (fresh / WEIGHTS).chmod(0o644)  # safetensors makes files that only their owner can read
         description = {
             "cineml_checkpoint": FORMAT,
             "kind": "stylegan2",

@@ -28,7 +28,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.checkpoint import CheckpointError, file_sha256, load_checkpoint
+from models.checkpoint import CheckpointError, file_sha256, load_checkpoint, read_description
 from models.discriminator import Discriminator
 from models.stylegan2 import Generator, GeneratorConfig
 from player.show.cut_list import CutList, read_csv
@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
                    help="a code per film frame, learnt by reconstruction (auto: on for a film)")  # fmt: skip
     p.add_argument("--kimg", type=float, help="stop after so many thousand pictures (default 1000 without --minutes)")
     p.add_argument("--minutes", type=float, help="stop after so many minutes; the learning rate falls in time")
-    p.add_argument("--grow-from", type=Path, metavar="RUN", help="start from a run or checkpoint of the same or a lower resolution")
+    p.add_argument("--grow-from", type=Path, metavar="RUN", help="start from a run or checkpoint of this or a lower resolution")
     p.add_argument("--resume", action="store_true", help="go on with the run in RUN")
     p.add_argument("--batch", type=int, default=16, help="anchored frames, or pictures from z, an iteration")
     p.add_argument("--z-batch", type=int, default=4, help="pictures from z beside the anchored ones")
@@ -138,7 +138,7 @@ def train(options: argparse.Namespace) -> int:
     if options.dry_run:
         return rehearse(training, options)
     if options.resume:
-        grown = load_checkpoint(run / "checkpoint").run.get("grown_from")
+        grown = read_description(run / "checkpoint").get("run", {}).get("grown_from")
     about = {"tool": "cineml gan train", "dataset": dataset.source, "seed": options.seed, "torch": torch.__version__,
              "grown_from": grown, "anchored": anchored}  # fmt: skip
     if not options.resume:
