@@ -153,7 +153,6 @@ def place_models(checkpoint_folder: Path, film: Path, out: Path) -> None:
     """models/ and checkpoint/, both in half precision, with the licence inside."""
     checkpoint = checkpoint_at(checkpoint_folder)
     checkpoint = dataclasses.replace(checkpoint, geometry=at_film_size(checkpoint.geometry, film))
-    export(checkpoint, out / "models", ExportOptions(half=True, parts=("mapping", "synthesis")), LICENCE)
     # The optimiser is left out; training goes on from generator and discriminator.
     save_checkpoint(
         out / "checkpoint",
@@ -165,6 +164,8 @@ def place_models(checkpoint_folder: Path, film: Path, out: Path) -> None:
         half=True,
     )
     (out / "checkpoint" / "model.safetensors").chmod(0o644)
+    # Exported from what is shipped, not from the run: cineml gan export --half on it gives these very files again.
+    export(checkpoint_at(out / "checkpoint"), out / "models", ExportOptions(half=True, parts=("mapping", "synthesis")))
 
 
 SCORED = ("score.toml", "score.npz")
