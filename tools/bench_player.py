@@ -128,7 +128,10 @@ def resolution_of(show: Show) -> int:
     import onnxruntime
 
     assert show.generator is not None
-    session = onnxruntime.InferenceSession(str(show.generator / "synthesis.onnx"), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # it warns of each noise input that has a default, which is what they are for
+    model = str(show.generator / "synthesis.onnx")
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     return int(json.loads(session.get_modelmeta().custom_metadata_map["cineml"])["resolution"])
 
 
