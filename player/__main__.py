@@ -230,11 +230,21 @@ def check(args: argparse.Namespace) -> int:
                 ("sound", f"{len(sound) / 48000:.2f} s, {sound.shape[1]} channels" if sound is not None else "none"),
                 ("sound device", device),
                 ("screen", f"{screen.size_px[0]}x{screen.size_px[1]} at {screen.refresh_hz:.4g} Hz, {screen.renderer}"),
-                ("control", control)]
+                ("control", control), ("looks", ", ".join(show.looks) or "none"), ("key latents", key_line(show))]
         for name, value in rows:
             print(f"{name:13} {value}")
+        if args.keys:
+            for walk in show.score.walks.values() if show.score else ():
+                shots = ", ".join(str(s.number) for s in show.score.shots if s.walk == walk.name) if show.score else ""
+                print(f"walk {walk.name} (shot {shots or 'none'}): {' '.join(walk.names)}")
         print("ready")
     return 0
+
+
+def key_line(show: Show) -> str:
+    """How many key latents OSC can jump to, with an example."""
+    names = show.score.key_names() if show.score else ()
+    return f"{len(names)}, like {names[0]} (--keys lists them; OSC /cineml/latent/key)" if names else "none"
 
 
 def size_of(text: str) -> tuple[int, int]:
@@ -317,6 +327,7 @@ def parser() -> argparse.ArgumentParser:
     p = verb("check", "Open everything as play would and say what is there, or every problem at once.",
              "  cineml check show.toml\n  cineml check show.toml --venue gallery.toml --require-provider cuda")
     p.add_argument("--offscreen", action="store_true", help="open no window")
+    p.add_argument("--keys", action="store_true", help="list the key latents that OSC can jump to, walk by walk")
     return top
 
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from player.screen.offscreen import Offscreen
+    from tests.drawn import Picture
 
 REPO = Path(__file__).resolve().parents[1]
 
@@ -55,3 +60,35 @@ def no_unexpected_error_in_the_log(request: pytest.FixtureRequest) -> Iterator[N
     assert not unexpected, f"the log holds errors that the test did not expect: {unexpected}"
     missing = [text for text in expected if not any(text in m for m in messages)]
     assert not missing, f"the log holds no error with {missing}; it holds {messages}"
+
+
+@pytest.fixture(scope="module")
+def screen() -> Iterator[Offscreen]:
+    """A real GL context without a window; tests that need it skip where there is none."""
+    from player.screen.offscreen import Offscreen
+    from player.show.problem import ShowError
+
+    try:
+        made = Offscreen((400, 300), 30.0, realtime=False)
+    except ShowError as e:
+        pytest.skip(f"no offscreen GL here: {e}")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def picture(screen: Offscreen) -> Iterator[Callable[..., Picture]]:
+    """Makes tests.drawn.Picture of a show with the given options, and lets them go at the end."""
+    from tests.drawn import Picture, a_show
+
+    made: list[Picture] = []
+
+    def make(**options: object) -> Picture:
+        made.append(Picture(screen, a_show(**options)))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for p in made:
+        p.compositor.release()
+        p.projector.release()
+        p.target.release()

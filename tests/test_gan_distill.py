@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx")
 
 from PIL import Image  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
@@ -253,6 +253,27 @@ def test_the_run_folder_holds_what_it_promises_and_export_takes_it(
     made = gan_export.export(kept, tmp_path / "models", gan_export.ExportOptions())
     assert [m.path.name for m in made][:2] == ["mapping.onnx", "synthesis.onnx"]
     assert not list(run.rglob("*.part"))
+
+
+def test_a_students_export_names_its_teachers_so_that_it_plays_the_teachers_scores(teacher: Path, tmp_path: Path) -> None:
+    run, late = tmp_path / "student", tmp_path / "student of a teacher that was exported later"
+    assert short(teacher, late) == 0
+    (of_teacher,) = gan_export.export(load_checkpoint(teacher), teacher, gan_export.ExportOptions(parts=("synthesis",)))
+    assert short(teacher, run) == 0
+    other = save_checkpoint(tmp_path / "other", lively(seed=5), geometry=GEOMETRY)
+    gan_export.export(load_checkpoint(other), other, gan_export.ExportOptions(parts=("synthesis",)))
+
+    def named(folder: Path, *more: object) -> dict[str, str]:
+        assert gan_export.main([str(folder / "checkpoint"), "-o", str(tmp_path / "models"), *map(str, more)]) == 0
+        model = onnx.load(tmp_path / "models" / "synthesis.onnx")
+        hashes: dict[str, str] = json.loads({p.key: p.value for p in model.metadata_props}["cineml"])["hashes"]
+        return hashes
+
+    assert named(run)["teacher"] == of_teacher.sha256
+    assert "teacher" not in named(late)
+    assert named(late, "--teacher", teacher)["teacher"] == of_teacher.sha256
+    for folder, wrong in ((late / "checkpoint", other), (late / "checkpoint", tmp_path / "nothing"), (teacher, teacher)):
+        assert gan_export.main([str(folder), "-o", str(tmp_path / "models"), "--teacher", str(wrong)]) == 2
 
 
 def test_kid_stands_beside_the_teachers_where_there_is_a_film(

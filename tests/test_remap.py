@@ -213,6 +213,12 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
     assert not (tmp_path / "s.toml").exists()
 
 
+def test_a_bare_command_names_all_that_it_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert deed.main([]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in told] == ["--film", "--cuts", "--model", "-o"]
+
+
 def test_everything_that_is_missing_is_named_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = {name: tmp_path / f"no-{name}" for name in ("film", "cuts", "model", "anchors", "synthesis")}
     options = [word for name, path in given.items() for word in (f"--{name}", str(path))]

@@ -4,114 +4,24 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from player.screen import program
-from player.screen.compositor import Compositor
-from player.screen.film_look import flicker_at, grain_tile, hashed, weave_at
 from player.screen.offscreen import Offscreen
 from player.screen.overlay import Overlay, margin_px
 from player.screen.pace import Beat, Schedule
 from player.screen.placement import film_rect
 from player.screen.program import Programs
-from player.screen.projector import Projector
 from player.screen.resample import kernel, natural_matrix
 from player.screen.texture import picture_texture
-from player.show.cut_list import CutList, Mix, Shot
-from player.show.film import Film
+from player.show.cut_list import Mix
 from player.show.problem import ShowError
-from player.show.show import Output, Show
-from player.sources.frame import Blend, Due, Frame
-from player.state import ShowState, first_state
-
-Pixels = npt.NDArray[np.uint8]
-SIZE = (160, 90)
-SHOTS = (Shot(1, 0, 120), Shot(2, 120, 240, "dissolve", 12))
-
-
-def a_show(film: tuple[int, int] = SIZE, size: tuple[int, int] = SIZE, fit: str = "contain", seed: int = 1967) -> Show:
-    return Show("test", Path("test.toml"), Film(Fraction(24), 240, *film), CutList("test", Fraction(24), 240, SHOTS),
-                outputs=(Output(size=size, fit=fit),), seed=seed)
-
-
-def a_frame(pixels: Pixels, inner: tuple[float, float, float, float] | None = None, source: str = "film") -> Frame:
-    height, width, _ = pixels.shape
-    return Frame(pixels, 0.0, 0, 1, 0.0, source, inner or (0, 0, width, height))
-
-
-def flat(value: int | tuple[int, int, int], size: tuple[int, int] = SIZE) -> Pixels:
-    return np.full((size[1], size[0], 3), value, np.uint8)
-
-
-def noise(size: tuple[int, int] = SIZE, seed: int = 0) -> Pixels:
-    return np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-
-
-def linear(coded: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    c = np.asarray(coded, np.float64) / 255
-    return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
-
-
-@pytest.fixture(scope="module")
-def screen() -> Iterator[Offscreen]:
-    try:
-        made = Offscreen((400, 300), 30.0, realtime=False)
-    except ShowError as e:
-        pytest.skip(f"no offscreen GL here: {e}")
-    yield made
-    made.close()
-
-
-class Picture:
-    """A show's compositor and projector on a framebuffer of the show's size."""
-
-    def __init__(self, screen: Offscreen, show: Show):
-        self.show, self.ctx = show, screen.ctx
-        self.compositor = Compositor(screen.ctx, show.output.size, show)
-        self.projector = Projector(screen.ctx, show.output)
-        self.target = screen.ctx.simple_framebuffer(show.output.size, 4)
-
-    def state(self, frame: int = 0, mix: Mix | None = None, **look: float) -> ShowState:
-        base = first_state(self.show)
-        picture = replace(base.picture, frame=frame)
-        return replace(base, picture=picture, mix=mix or base.mix, look={**base.look, **look})
-
-    def light(self, state: ShowState, due: Due) -> npt.NDArray[np.float64]:
-        texture = self.compositor.draw(state, due)
-        width, height = texture.size
-        return np.frombuffer(texture.read(), np.float16).reshape(height, width, 4)[..., :3].astype(np.float64)
-
-    def seen(self, state: ShowState, due: Due, lines: tuple[str, ...] = ()) -> Pixels:
-        self.projector.draw(self.compositor.draw(state, due), self.target, lines)
-        width, height = self.target.size
-        raw = np.frombuffer(self.target.read(components=3, alignment=1), np.uint8)
-        return raw.reshape(height, width, 3)[::-1]
-
-
-@pytest.fixture
-def picture(screen: Offscreen) -> Iterator[Callable[..., Picture]]:
-    made: list[Picture] = []
-
-    def make(**options: object) -> Picture:
-        made.append(Picture(screen, a_show(**options)))  # type: ignore[arg-type]
-        return made[-1]
-
-    yield make
-    for p in made:
-        p.compositor.release()
-        p.projector.release()
-        p.target.release()
-
-
-def one(pixels: Pixels, **options: object) -> Due:
-    return Due(Blend(a_frame(pixels, **options)))  # type: ignore[arg-type]
+from player.sources.frame import Blend, Due
+from tests.drawn import SHOTS, SIZE, Picture, a_frame, a_show, flat, linear, noise, one
 
 
 def test_a_neutral_film_frame_comes_back_as_it_was(picture: Callable[..., Picture]) -> None:
@@ -288,100 +198,6 @@ def test_the_kernel_reproduces_flat_pictures_and_catmull_rom_passes_through_its_
         assert np.allclose(columns.sum(axis=1), (1, 0, 0, 0))
         assert np.allclose([np.polyval(kernel(b)[0][::-1], 1.0), np.polyval(kernel(b)[1][::-1], 2.0)], (b / 6, 0.0))
     assert np.allclose(np.array(natural_matrix(0.0)).reshape(4, 4)[0], (0, 1, 0, 0))
-
-
-def test_blur_begins_gently_and_keeps_the_light(picture: Callable[..., Picture]) -> None:
-    p = picture()
-    pixels = flat(0)
-    pixels[30:60, 60:100] = 255
-    due = one(pixels)
-    sharp = p.light(p.state(), due)
-    slopes = []
-    for blur in (0.02, 0.5, 1.0, 2.0, 4.0):
-        light = p.light(p.state(blur=blur), due)
-        assert abs(light.mean() - sharp.mean()) < 0.01 * sharp.mean() + 1e-4
-        slopes.append(np.abs(np.diff(light[45, :, 0])).max())
-    assert slopes == sorted(slopes, reverse=True) and slopes[0] > 0.95 and slopes[-1] < 0.3
-
-
-LOOKS = {"grain": 0.3, "weave": 0.4, "flicker": 0.5, "vignette": 0.5, "blur": 2.0, "exposure": 0.2, "contrast": 1.2,
-         "saturation": 0.7, "warmth": 0.3}
-
-
-@pytest.mark.parametrize("name", LOOKS)
-def test_every_look_does_something_and_the_same_twice(picture: Callable[..., Picture], name: str) -> None:
-    p, q = picture(), picture()
-    due = one(noise((40, 24), 3))
-    plain, looked = p.seen(p.state(7), due), p.seen(p.state(7, **{name: LOOKS[name]}), due)
-    assert np.abs(looked.astype(int) - plain).mean() > 0.4
-    assert np.array_equal(looked, q.seen(q.state(7, **{name: LOOKS[name]}), one(noise((40, 24), 3))))
-
-
-def test_the_seed_changes_grain_weave_and_flicker(picture: Callable[..., Picture]) -> None:
-    p, q = picture(seed=1), picture(seed=2)
-    for name in ("grain", "weave", "flicker"):
-        due = one(noise((40, 24)))
-        assert not np.array_equal(p.seen(p.state(3, **{name: 0.5}), due), q.seen(q.state(3, **{name: 0.5}), due)), name
-
-
-def test_grain_is_the_films_and_not_the_screens(picture: Callable[..., Picture]) -> None:
-    p = picture()
-    state, due = p.state(5, grain=0.3, weave=0.5, flicker=0.5), one(noise((40, 24)))
-    first = p.seen(state, due)
-    p.seen(p.state(6, grain=0.3), due)
-    later = replace(state, show_time_s=state.show_time_s + 1 / 60, refresh=state.refresh + 1)
-    assert np.array_equal(first, p.seen(later, due))
-    next_frame = replace(state, picture=replace(state.picture, frame=6))
-    assert not np.array_equal(first, p.seen(next_frame, due))
-
-
-@pytest.mark.parametrize("value", [40, 118, 200])
-def test_grain_keeps_the_exposure_and_has_the_strength_it_says(picture: Callable[..., Picture], value: int) -> None:
-    p = picture(film=(400, 300), size=(400, 300))
-    light = [p.light(p.state(f, grain=0.2), one(flat(value, (400, 300)))).mean() for f in range(4)]
-    assert abs(np.mean(light) / linear(value) - 1) < 0.01
-    if value == 118:  # middle grey, where the parameter is defined: a quarter of 0.2
-        coded = p.seen(p.state(0, grain=0.2), one(flat(value, (400, 300)))) / 255
-        assert abs(coded.std() - 0.05) < 0.006
-
-
-def test_grain_leaves_black_and_white_alone(picture: Callable[..., Picture]) -> None:
-    p = picture()
-    assert p.seen(p.state(grain=0.5), one(flat(0))).max() <= 1
-    assert p.seen(p.state(grain=0.5), one(flat(255))).min() >= 254
-
-
-def test_the_grain_tile_is_even_and_without_dirt() -> None:
-    tile, scale, mean = grain_tile(5)
-    value = (tile / 255 - mean) * scale
-    assert abs(value.mean()) < 1e-9 and abs(value.var() - 1) < 1e-9
-    blocks = value.reshape(16, 32, 16, 32).mean(axis=(1, 3))
-    assert blocks.std() < 0.05, "blotches of 32 pixels would look like dirt"
-    neighbours = float(np.mean(value * np.roll(value, 1, axis=1)))
-    assert 0.3 < neighbours < 0.8, "grain is soft blobs; television noise has no likeness between neighbours"
-
-
-def test_weave_and_flicker_stay_within_bounds_and_repeat() -> None:
-    places = np.array([weave_at(f, 1967) for f in range(2000)])
-    assert np.hypot(*places.T).max() <= 1 and np.abs(places.mean(axis=0)).max() < 0.1
-    assert np.hypot(*np.diff(places, axis=0).T).mean() > 0.1
-    light = np.array([flicker_at(f, 1967) for f in range(2000)])
-    assert 0 <= light.min() < 0.15 and 0.85 < light.max() <= 1
-    assert abs(np.mean([hashed(1, 2, n) for n in range(4000)])) < 0.05
-
-
-def test_exposure_contrast_and_vignette_have_their_units(picture: Callable[..., Picture]) -> None:
-    p = picture()
-    grey = one(flat(118))
-    assert np.allclose(p.light(p.state(exposure=1.0), grey), 2 * linear(118), rtol=2e-3)
-    assert np.allclose(p.light(p.state(contrast=2.0), grey), linear(118), rtol=2e-2)
-    corner = p.light(p.state(vignette=1.0), one(flat(255)))
-    assert abs(corner[0, 0, 0] - 0.25) < 0.02 and abs(corner[45, 80, 0] - 1) < 0.01
-    black_white = p.light(p.state(saturation=0.0), one(flat((200, 90, 20))))
-    assert np.allclose(black_white[..., 0], black_white[..., 2], rtol=2e-3)
-    warm = p.light(p.state(warmth=1.0), grey)
-    assert warm[0, 0, 0] > 1.5 * warm[0, 0, 2]
-    assert abs(float(warm[0, 0] @ (0.2126, 0.7152, 0.0722)) / float(linear(118)) - 1) < 0.01
 
 
 def test_a_held_frame_is_sent_once_and_textures_are_used_again(picture: Callable[..., Picture]) -> None:

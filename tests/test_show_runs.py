@@ -22,6 +22,7 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 
 from player.recorder import Recorder
 from player.show.problem import Problem, ShowError
+from player.show.score import read_score
 from player.sources.aim import Aim, Layer
 from player.sources.frame import Frame
 
@@ -361,6 +362,16 @@ def test_cuda_that_is_required_and_not_there_ends_the_command(repo: Path) -> Non
     done = cineml(repo, "check", demo / "demo.toml", "--offscreen", "--osc-port", "0", "--require-provider", "cuda")
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "cuda" in done.stderr.lower()
+
+
+def test_check_lists_the_names_that_a_performer_can_call(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from player.__main__ import main
+
+    demo = repo / "show_configs" / "demo" / "demo.toml"
+    assert main(["check", str(demo), "--offscreen", "--no-sound", "--osc-port", "0", "--keys"]) == 0
+    told = capsys.readouterr().out
+    score = read_score(demo.parent / "score.toml")
+    assert all(f" {name}" in told for name in score.key_names()) and f"{len(score.key_names())}, like" in told
 
 
 def test_a_port_in_use_and_a_device_that_is_not_there_are_told_together(repo: Path, tmp_path: Path) -> None:

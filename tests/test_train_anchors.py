@@ -8,10 +8,17 @@ import numpy as np
 import pytest
 import torch
 
+from models.discriminator import Discriminator
+from models.network_config import GeneratorConfig, discriminator_config_for
+from models.stylegan2 import Generator
 from player.show.cut_list import CutList, Shot
+from tools.train_anchored import AnchoredTraining
 from tools.train_anchors import CodeTable, detail_weights, first_codes
-from tools.train_dataset import geometry_for, mixed_frames, squared
+from tools.train_dataset import Dataset, geometry_for, mixed_frames, squared
 from tools.train_losses import feature_loss, path_penalty, reconstruction_loss, sliced_wasserstein
+from tools.train_recipe import Recipe
+
+SMALL = GeneratorConfig(resolution=8, channels=1, z_dim=8, w_dim=8, mapping_layers=2, channel_base=64, channel_max=8)
 
 
 def test_a_picture_is_padded_with_black_into_the_square() -> None:
@@ -76,3 +83,25 @@ def test_losses_are_zero_where_nothing_is_wrong() -> None:
     assert float(sliced_wasserstein(cloud, cloud + 3)) > 1
     penalty, mean = path_penalty(torch.tensor([2.0, 2.0]), torch.tensor(0.0))
     assert float(mean) == pytest.approx(0.02) and float(penalty) == pytest.approx(1.98**2)
+
+
+@pytest.mark.parametrize(("share", "least", "most"), [(0.0, 64, 64), (0.5, 15, 49), (1.0, 0, 0)])
+def test_a_share_of_the_anchored_pictures_is_made_with_fresh_noise_so_that_it_carries_no_places(
+    share: float, least: int, most: int
+) -> None:
+    images = np.random.default_rng(0).integers(0, 255, (12, 1, 8, 8), np.uint8)
+    networks = [Generator(SMALL), Discriminator(discriminator_config_for(SMALL))]
+    usable = np.ones(12, bool)
+    film = Dataset(images, geometry_for(8, 8, 8), "film.mp4", True)
+    torch.manual_seed(0)
+    training = AnchoredTraining(*networks, film, usable, Recipe(batch=64, anchor_noise=share),
+                                table=CodeTable(torch.randn(12, 8), [(0, 12)], usable))  # fmt: skip
+    for from_z in (0, 4):
+        maps = training.noise(64, from_z)
+        constant = training.generator.synthesis.noise_const()
+        alike = [(m == constant[name]).flatten(1).all(dim=1).expand(64 + from_z) if len(m) == 1 else
+                 (m == constant[name]).flatten(1).all(dim=1) for name, m in maps.items()]  # fmt: skip
+        assert all(torch.equal(a, alike[0]) for a in alike)  # a picture has one noise in all its layers
+        assert least <= int(alike[0][:64].sum()) <= most
+        if from_z:
+            assert not alike[0][64:].any()

@@ -36,5 +36,8 @@ def arguments() -> argparse.ArgumentParser:
     p.add_argument("--parts", default=",".join(PARTS), help="which files, with commas between (default: all three)")
     p.add_argument("--up", choices=UP_FORMS, default=UP_FORM,
                    help=f"formulation of the up-convolution, equal in numbers (default {UP_FORM})")  # fmt: skip
+    p.add_argument("--teacher", type=Path, metavar="DIR",
+                   help="of a student of gan distill: the export of its teacher, whose scores it then plays too (not needed "
+                        "where that lay beside the teacher's checkpoint when it taught)")  # fmt: skip
     p.add_argument("--licence", help="SPDX name for the metadata (default: the checkpoint's)")
     return p

@@ -36,6 +36,7 @@ from tools.distill_report import Report, as_table, comparison, kids, measured, w
 from tools.distill_run import COLUMNS, STATE, Plan, Run
 from tools.distill_step import Distilling, Recipe, psnr
 from tools.edit_model import Model, anchors_of, model_at
+from tools.model_metadata import synthesis_beside
 from tools.train_snapshot import write_json
 
 OPTIONS = "options.json"
@@ -213,6 +214,8 @@ def distill(args: argparse.Namespace) -> int:
     plan = Plan(args.minutes, args.kimg, args.snapshot_minutes, args.half, args.seed)
     about = {"tool": "cineml gan distill", "distilled_from": model.sha256, "teacher_run": model.run, "seed": args.seed,
              "torch": torch.__version__}  # fmt: skip
+    if taught_by := synthesis_beside(model.folder, model.sha256):  # the student's export says whose scores it plays as well
+        about["teacher_synthesis_sha256"] = taught_by
     if "dataset" in model.run:
         about["dataset"] = model.run["dataset"]
     args.output.mkdir(parents=True, exist_ok=True)

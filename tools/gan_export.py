@@ -28,7 +28,7 @@ from models.stylegan2 import Generator
 from player.show.problem import Problem, ShowError
 from tools.export_options import PARTS, UP_FORM, Part, UpForm, arguments
 from tools.gan_export_graph import Variant, build, size_in_flop
-from tools.model_metadata import metadata_of
+from tools.model_metadata import exported_hashes, metadata_of
 from tools.whole_file import make_folder, write_whole, writing
 
 MAX_ERROR = 5e-4  # of a range of 2: less than a tenth of an 8-bit step
@@ -170,11 +170,40 @@ def compare(generator: Generator, model: onnx.ModelProto, part: Part, options: E
     return worst
 
 
-def export(checkpoint: Checkpoint, folder: Path, options: ExportOptions, licence: str | None = None) -> list[Exported]:
+def teacher_synthesis(checkpoint: Checkpoint, teacher: Path | None) -> str:
+    """sha256 of the synthesis.onnx that taught this checkpoint, '' where none did or its file is not known.
+
+    teacher: the folder of its export, where the distillation did not see it. Raises ShowError where that is another's.
+    """
+    taught_by, known = checkpoint.run.get("distilled_from"), checkpoint.run.get("teacher_synthesis_sha256")
+    if teacher is None:
+        return known if isinstance(known, str) else ""
+    allowed = "the export of the generator that taught it"
+    if not isinstance(taught_by, str):
+        raise ShowError(Problem("--teacher", "is given, and no other generator taught this one", "a student of gan distill"))
+    if not (teacher / "synthesis.onnx").is_file():
+        raise ShowError(Problem(str(teacher), "holds no synthesis.onnx", allowed, "cineml gan export of the teacher first"))
+    file_sha256, weights_sha256 = exported_hashes(teacher / "synthesis.onnx")
+    if taught_by not in (file_sha256, weights_sha256):
+        given = f"is another generator ({weights_sha256[:12]}) than the one that taught this ({taught_by[:12]})"
+        raise ShowError(Problem(str(teacher), given, allowed))
+    return file_sha256
+
+
+def export(
+    checkpoint: Checkpoint,
+    folder: Path,
+    options: ExportOptions,
+    licence: str | None = None,
+    teacher: Path | None = None,
+) -> list[Exported]:
     """Write the parts into `folder`: first all are built and compared, then all are renamed into place.
 
-    licence: instead of the checkpoint's. Raises ShowError where a part does not equal torch; nothing is replaced then.
+    licence: instead of the checkpoint's. teacher: see teacher_synthesis. Raises ShowError where a part does not equal torch;
+    nothing is replaced then.
     """
+    taught = teacher_synthesis(checkpoint, teacher)
+    hashes = {"weights": checkpoint.sha256} | ({"teacher": taught} if taught else {})
     generator = rounded_to_half(checkpoint.generator) if options.half else checkpoint.generator
     make_folder(folder)
     written: list[tuple[Path, Exported]] = []
@@ -187,7 +216,7 @@ def export(checkpoint: Checkpoint, folder: Path, options: ExportOptions, licence
                 checkpoint.geometry,
                 checkpoint.run,
                 checkpoint.licence if licence is None else licence,
-                checkpoint.sha256,
+                hashes,
             )
             model = build(generator, part, metadata.properties(), options.variant(generator.config))
             error = compare(generator, model, part, options)
@@ -235,7 +264,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(
             f"{checkpoint.generator.config.resolution} px, {size_in_flop(checkpoint.generator) / 1e9:.2f} GFLOP a picture"
         )
-        for made in export(checkpoint, folder, options, args.licence):
+        for made in export(checkpoint, folder, options, args.licence, args.teacher):
             print(f"{made.path}  {made.size / 1e6:.2f} MB  greatest difference to torch {made.error:.1e}")
     except ShowError as e:
         print(e, file=sys.stderr)

@@ -13,6 +13,7 @@ from models.discriminator import Discriminator
 from models.stylegan2 import Generator
 from player.show.problem import Problem, ShowError
 from tools.gan_export import checkpoint_at
+from tools.model_metadata import synthesis_beside
 from tools.remap_generator import source_at
 
 SAMPLES = 4096  # mapped z for the statistics of w: eight times a w_dim of 512
@@ -24,7 +25,7 @@ class Model:
     """A generator and what belongs to it. Networks float32, eval, without gradients to their weights.
 
     discriminator: None for an export and for a checkpoint saved without one. geometry: {} where the file does not say.
-    sha256: of the weights. synthesis_sha256: of a synthesis.onnx in the same folder, '' without one. run: what trained it.
+    sha256: of the weights. synthesis_sha256: of their synthesis.onnx in the same folder, '' without one. run: what trained it.
     """
 
     generator: Generator
@@ -45,7 +46,7 @@ def model_at(path: Path) -> Model:
         discriminator = checkpoint.discriminator
         if discriminator is not None:
             discriminator = discriminator.eval().requires_grad_(False)
-        synthesis = source_at(path).synthesis_sha256 if (path / "synthesis.onnx").is_file() else ""
+        synthesis = synthesis_beside(path, checkpoint.sha256)
         generator = checkpoint.generator.eval().requires_grad_(False)
         return Model(generator, discriminator, checkpoint.geometry, checkpoint.sha256, synthesis, checkpoint.run)
     if (path / "synthesis.onnx").is_file():

@@ -23,10 +23,10 @@ def arguments() -> argparse.ArgumentParser:
         epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     p.add_argument("film_file", nargs="?", type=Path, metavar="FILM", help="the film, or a folder of its frames")
     p.add_argument("--film", type=Path, help="the same as FILM")
-    p.add_argument("--cuts", type=Path, required=True, help="its cut list (CSV)")
-    p.add_argument("--model", "--generator", type=Path, required=True,
+    p.add_argument("--cuts", type=Path, help="its cut list (CSV)")
+    p.add_argument("--model", "--generator", type=Path,
                    help="an export folder (its synthesis.onnx is named in the score) or a checkpoint folder")  # fmt: skip
-    p.add_argument("-o", "--output", type=Path, required=True,
+    p.add_argument("-o", "--output", type=Path,
                    help="the score, NAME.toml; NAME.npz, NAME.png and NAME.work stand beside it")  # fmt: skip
     p.add_argument("--anchors", type=Path, help="anchors.npz of the training run: where every frame's latent starts")
     p.add_argument("--iterations", type=int, default=0, help="gradient steps a shot (default: from its length)")
@@ -46,9 +46,10 @@ def arguments() -> argparse.ArgumentParser:
 
 def option_problems(args: argparse.Namespace) -> list[Problem]:
     """What is wrong with the command line before any file is looked at."""
-    found = []
-    if args.film is None and args.film_file is None:
-        found.append(Problem("--film", "is missing", "the film's file"))
+    needed = {"--film": (args.film or args.film_file, "the film's file, or a folder of its frames"),
+              "--cuts": (args.cuts, "its cut list (CSV)"), "--model": (args.model, "an export or checkpoint folder"),
+              "-o": (args.output, "the score to be written, NAME.toml")}  # fmt: skip
+    found = [Problem(name, "is missing", wanted) for name, (given, wanted) in needed.items() if given is None]
     if not (args.iterations >= 0 and args.passes > 0 and args.minutes > 0 and args.threads >= 1):  # nan is none of these
         found.append(Problem("--iterations, --passes, --minutes, --threads", "one is not positive", "numbers above 0"))
     if args.shot and not all(n.strip().isascii() and n.strip().isdecimal() for n in args.shot.split(",")):

@@ -139,9 +139,18 @@ class AnchoredTraining(Training):
             self.optimizers["codes"].zero_grad(set_to_none=True)
 
     def noise(self, anchored: int, from_z: int) -> dict[str, Tensor]:
-        """Constant noise for the anchored pictures, fresh noise for those from z; each [A + Z or 1, 1, H, W]."""
-        maps: dict[str, Tensor] = {}
-        for name, const in self.generator.synthesis.noise_const().items():
-            fresh = torch.randn(from_z, *const.shape[1:], device=self.device)  # [Z, 1, H, W]
-            maps[name] = torch.cat([const.expand(anchored, -1, -1, -1), fresh]) if from_z else const
-        return maps
+        """Fresh noise for the pictures from z and, with the recipe's probability, for an anchored one, else the constant
+        maps; each [A + Z, 1, H, W], or [1, 1, H, W] where all are constant.
+
+        Were anchored pictures always made with the constant maps, the generator would read places off them, and another
+        noise would melt its figures.
+        """
+        count = anchored + from_z
+        constant = torch.arange(count, device=self.device) < anchored  # [A + Z]
+        constant &= torch.rand(count, device=self.device) >= self.recipe.anchor_noise
+        if not from_z and not self.recipe.anchor_noise:
+            return self.generator.synthesis.noise_const()
+        return {
+            name: torch.where(constant[:, None, None, None], const, torch.randn(count, *const.shape[1:], device=self.device))
+            for name, const in self.generator.synthesis.noise_const().items()
+        }

@@ -120,6 +120,9 @@ def parser() -> argparse.ArgumentParser:
     anchor.add_argument("--adversarial-weight", type=float, help="default 1, with anchors 0.2")
     anchor.add_argument("--reconstruction-weight", type=float, default=10.0)
     anchor.add_argument("--feature-weight", type=float, default=0.5, help="discriminator features, frame against its code")
+    anchor.add_argument("--anchor-noise", type=float, default=0.5, metavar="SHARE",
+                        help="share of the frames that are made with fresh noise (0: the constant noise always, which "
+                             "every other noise then melts)")  # fmt: skip
     anchor.add_argument("--detail", type=float, default=4.0, help="extra weight of what differs from the shot's mean")
     anchor.add_argument("--smooth-weight", type=float, default=1.0)
     anchor.add_argument("--code-lr", type=float, default=0.01)
@@ -192,7 +195,7 @@ def check(options: argparse.Namespace) -> None:
              "batch", "batch_gpu", "ema_kimg")  # fmt: skip
     for names, ok, allowed in (
         (above, lambda v: v > 0, "more than 0"),
-        (("decay", "p", "style_mixing"), lambda v: 0 <= v <= 1, "0 to 1"),
+        (("decay", "p", "style_mixing", "anchor_noise"), lambda v: 0 <= v <= 1, "0 to 1"),
         (("target",), lambda v: -1 < v < 1, "between -1 and 1"),
         (("metrics_minutes", "r1_gamma", "path_interval", "ema_rampup", "warmup", "freeze_d", "conv_clamp", "adversarial_every",
           "adversarial_weight", "threads", "detail"), lambda v: v >= 0, "0 or more"),
@@ -347,6 +350,7 @@ def recipe_for(options: argparse.Namespace, sizes: Sizes) -> Recipe:
         mirror=options.mirror,
         adversarial_weight=(0.2 if anchored else 1.0) if weight is None else weight,
         reconstruction_weight=options.reconstruction_weight,
+        anchor_noise=options.anchor_noise,
         feature_weight=options.feature_weight,
         smooth_weight=options.smooth_weight,
     )

@@ -40,6 +40,7 @@ class Recipe:
     mirror: bool = False
     adversarial_weight: float = 1.0
     reconstruction_weight: float = 10.0  # anchored, as all below
+    anchor_noise: float = 0.5  # probability that an anchored picture is made with fresh noise
     feature_weight: float = 1.0
     smooth_weight: float = 1.0
     mapping_weight: float = 1.0

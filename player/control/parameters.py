@@ -97,7 +97,8 @@ The player listens for OSC 1.0 over UDP on port 7770 of 127.0.0.1. The show's or
 the port (`osc_port`, 0 turns OSC off), lets other machines in (`osc_bind = "0.0.0.0"`) and limits them (`allow`).
 Addresses are fixed and always on; patterns (`*`, `?`) are not matched. Argument types are i, f, s, T and F. A whole
 number does where a float is asked for; where T or F is asked for, 0 and 1 do as well. Numbers outside their range are
-clipped to it; the sender is told. Names (looks, key latents, shots) are those of the loaded show, never file paths.
+clipped to it; the sender is told. Names (looks, key latents, shots) are those of the loaded show, never file paths;
+`cineml check SHOW --keys` lists the key latents.
 
 A bundle is applied in one refresh. Its time tag may lie up to 1 s ahead; one that lies farther ahead counts as now and
 the sender is told; a past one counts as now. A packet holds at most 512 messages.
