@@ -14,6 +14,7 @@ from PIL import Image
 from player.show.problem import ShowError
 from tools import gan_timelapse
 from tools.gan_timelapse import grids_of, labelled, parse_window, read_grid, size_of
+from tools.train_grids import grid_name
 
 
 def shade(kimg: int) -> int:
@@ -61,6 +62,29 @@ def test_every_grid_is_shown_once_in_the_order_of_training(tmp_path: Path) -> No
     tones = frames[:, 5:40, 5:40].mean(axis=(1, 2, 3))
     expected = [shade(k) for k in (0, 2, 9, 10, 100, 100, 100, 100)]
     assert np.abs(tones - expected).max() <= 3
+
+
+def test_grids_of_one_kimg_are_all_shown_and_their_labels_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                                 capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    run = write_run(tmp_path / "run", kimgs=(0, 12))  # of an older run
+    for pictures in (12_040, 12_500):
+        (run / "grids" / "000012.png").rename(run / "grids" / grid_name(pictures))
+        write_run(tmp_path / f"{pictures}", kimgs=(12,))
+        (tmp_path / f"{pictures}" / "grids" / "000012.png").rename(run / "grids" / "000012.png")
+    assert [g.kimg for g in grids_of(run, None)] == [0, 12, 12.04, 12.5]
+    told: list[str] = []
+    monkeypatch.setattr(gan_timelapse, "labelled", lambda picture, text: told.append(text) or picture)
+    assert timelapse(run, "-o", tmp_path / "t.gif", "--label", "--size", "64") == 0
+    assert told == ["0.00 kimg", "12.00 kimg", "12.04 kimg", "12.50 kimg"]
+    assert "4 grids, 0.00 to 12.50 kimg" in capsys.readouterr().out
+
+
+def test_the_size_that_is_said_is_the_size_that_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = write_run(tmp_path / "run", resolution=5, columns=3, rows=3, kimgs=(1, 2))
+    assert timelapse(run, "-o", tmp_path / "t.mp4", "--size", "33x31") == 0
+    assert "34x32" in capsys.readouterr().out and decoded(tmp_path / "t.mp4")[1]["size"] == (34, 32)
+    assert timelapse(run, "-o", tmp_path / "t.gif", "--size", "33x31") == 0
+    assert "33x31" in capsys.readouterr().out and Image.open(tmp_path / "t.gif").size == (33, 31)
 
 
 def test_small_grids_are_enlarged_by_a_whole_number_and_sizes_are_even(tmp_path: Path) -> None:
@@ -165,7 +189,9 @@ def test_windows_that_are_none_are_refused(text: str) -> None:
 @pytest.mark.parametrize(("argv", "told"), [
     (["--fps", "0"], "--fps"), (["--fps", "inf"], "--fps"), (["--hold", "nan"], "--hold"), (["--hold", "-1"], "--hold"),
     (["--window", "5,1"], "columns 1 to 4"), (["--window", "1,3,1,2"], "rows 1 to 3"), (["--window", "x"], "--window"),
-    (["--size", "8"], "--size"), (["--size", "big"], "--size")])  # fmt: skip
+    (["--size", "8"], "--size"), (["--size", "big"], "--size"),
+    (["--size", "8000"], "8000 makes a film of 10667x8000; allowed: at most 3840x2160; try: --size 2160"),
+    (["--size", "3841x100"], "--size: 3841x100; allowed: at most 3840x2160")])  # fmt: skip
 def test_bad_options_cost_one_sentence_and_leave_the_older_film(tmp_path: Path, argv: list[str], told: str,
                                                                 capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
     run, out = write_run(tmp_path / "run"), tmp_path / "t.mp4"

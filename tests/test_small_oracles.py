@@ -73,6 +73,19 @@ def test_the_generator_computes_what_the_textbook_does(kind: dict[str, Any], noi
     near(generator.synthesis(ws, noise), wanted)
 
 
+@pytest.mark.parametrize("size", [1e-5, 3e-5])
+def test_convolutions_of_almost_nothing_are_demodulated_as_in_the_textbook(size: float) -> None:
+    generator, _ = filled(Generator(GENERATOR), 3)
+    for name, value in generator.state_dict().items():
+        if ".conv" in name and name.endswith(".weight") and "affine" not in name:
+            value.mul_(size)  # so small that the epsilon of the demodulation counts
+    p = {name: value.numpy().astype(np.float64) for name, value in generator.state_dict().items()}
+    ws = torch.randn(2, GENERATOR.num_ws, GENERATOR.w_dim)
+    wanted = textbook.synthesis(p, ws.double().numpy(), GENERATOR.resolution, GENERATOR.architecture,
+                                GENERATOR.resample_filter, GENERATOR.conv_clamp, True)  # fmt: skip
+    near(generator.synthesis(ws, "const"), wanted)
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 @pytest.mark.parametrize("group", [4, 2])
 def test_the_discriminator_computes_what_the_textbook_does(kind: dict[str, Any], group: int) -> None:

@@ -74,6 +74,31 @@ def test_the_products_form_equals_one_modulated_weight_per_sample(up: bool, sepa
     assert torch.allclose(layer(x, w, "none"), expected, atol=2e-5)
 
 
+@pytest.mark.parametrize("up", [False, True])
+def test_weights_that_are_almost_nothing_are_demodulated_with_the_published_epsilon(up: bool) -> None:
+    """1e-8 inside the root: of weights of the size of 1e-4 it takes a share, of nothing it makes nothing."""
+    seeded()
+    layer = SynthesisLayer(6, 5, 16 if up else 8, up, TINY)
+    x, w = torch.randn(3, 6, 8, 8), torch.randn(3, 16)
+    for size in (3e-6, 1e-5, 1e-4):
+        with torch.no_grad():
+            layer.weight.copy_(torch.randn_like(layer.weight) * size)
+        plain = modulated_by_groups(layer, x, w)
+        assert size > 3e-5 or float(plain.detach().std()) < 0.7, "the epsilon counts here"
+        assert torch.allclose(layer(x, w, "none"), F.leaky_relu(plain, 0.2) * math.sqrt(2), atol=2e-5)
+    torch.nn.init.zeros_(layer.weight)
+    assert not layer(x, w, "none").any()
+
+
+def test_the_mean_of_w_is_tracked_with_the_published_beta() -> None:
+    mapping = Generator(TINY).mapping
+    w = torch.arange(32.0).reshape(2, 16)
+    mapping.track(w)
+    assert torch.allclose(mapping.w_avg, 0.005 * w.mean(dim=0))
+    mapping.track(w)
+    assert torch.allclose(mapping.w_avg, (1 - 0.995**2) * w.mean(dim=0))
+
+
 def test_the_filter_is_a_true_convolution() -> None:
     seeded()
     taps = normalised_taps(ASYMMETRIC)

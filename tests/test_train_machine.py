@@ -10,8 +10,8 @@ import torch
 
 from player.show.problem import ShowError
 from tools import train_machine
+from tools.train_arguments import arguments
 from tools.train_machine import chosen_device, chosen_dtype, is_out_of_memory, memory_advice, memory_mib
-from tools.train_options import parser
 from tools.train_run import StopSignals
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -52,7 +52,8 @@ def test_errors_of_memory_are_told_from_others() -> None:
 
 
 def test_what_to_change_depends_on_what_was_used() -> None:
-    options = parser().parse_args(["f.mp4", "-o", "r", "--resolution", "512", "--precision", "float32", "--preset", "paper512"])
+    words = ["f.mp4", "-o", "r", "--resolution", "512", "--precision", "float32", "--preset", "paper512"]
+    options = arguments().parse_args(words)
     said = str(memory_advice(options, GPU, 16))
     assert "the GPU's memory: ran out at 512x512 with 16 pictures a pass" in said
     for way in ("--batch-gpu 8", "half precision", "--preset small", "--resolution 256", "--resume"):

@@ -13,8 +13,9 @@ from models.discriminator import Discriminator
 from models.network_config import GeneratorConfig, discriminator_config_for
 from models.stylegan2 import Generator
 from player.show.problem import ShowError
+from tools.train_arguments import arguments
 from tools.train_networks import Start, adopt_sizes, recoloured, start_from
-from tools.train_options import complete, parser
+from tools.train_options import complete
 from tools.train_parallel import Workers
 from tools.train_source import Survey
 
@@ -82,7 +83,7 @@ def test_other_layer_sizes_are_left_fresh_and_said(kept: Path) -> None:
 
 
 def test_sizes_that_are_left_open_are_those_of_the_checkpoint(kept: Path) -> None:
-    options = parser().parse_args(["f.mp4", "-o", "r", "--channels", "3", "--resolution", "16", "--mapping-layers", "4"])
+    options = arguments().parse_args(["f.mp4", "-o", "r", "--channels", "3", "--resolution", "16", "--mapping-layers", "4"])
     adopt_sizes(options, kept)
     sizes, _ = complete(options, Survey("film", 64, 48, 3, 9), Workers(), 0)
     assert sizes.generator == replace(SMALL, mapping_layers=4) and sizes.discriminator == discriminator_config_for(SMALL)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
+from models import network_config
 from player.show.problem import ShowError
-from tools.train_options import Sizes, check, complete, parser
+from tools.train_arguments import ARCHITECTURES, PRESETS, arguments
+from tools.train_options import Sizes, check, complete, parse, stored
 from tools.train_parallel import Workers
 from tools.train_recipe import Recipe
 from tools.train_source import Survey
@@ -18,7 +21,7 @@ GPU, CPU = torch.device("cuda"), torch.device("cpu")
 
 
 def settled(*words: str, device: torch.device = CPU, count: int = 1, seen: Survey = FILM) -> tuple[Sizes, Recipe]:
-    options = parser().parse_args(["film.mp4", "-o", "no-such-run", *words])
+    options = arguments().parse_args(["film.mp4", "-o", "no-such-run", *words])
     check(options)
     return complete(options, seen, Workers(0, count, device), 0)
 
@@ -74,7 +77,13 @@ def test_anchored_training_keeps_the_recipe_of_the_demo() -> None:
 
 
 @pytest.mark.parametrize(("words", "sentence"), [
-    (["--resolution", "48"], "resolution must be a power of two"),
+    (["--resolution", "48"], "--resolution: 48; allowed: a power of two from 8 to 1024"),
+    (["--augment-groups", "xyz"], "--augment-groups: 'xyz'; allowed: letters of bgc, each once"),
+    (["--augment-groups", "bb"], "--augment-groups: 'bb'"),
+    (["--augment-groups", ""], "try: --aug none"),
+    (["--seed", "-1"], "--seed: -1; allowed: 0 to"),
+    (["--seed", "99999999999999999999999"], "--seed"),
+    (["--reconstruction-weight", "nan"], "--reconstruction-weight: nan"),
     (["--kimg", "-1"], "--kimg: -1.0; allowed: more than 0"),
     (["--kimg", "nan"], "--kimg: nan"),
     (["--p", "1.5"], "--p: 1.5; allowed: 0 to 1"),
@@ -88,13 +97,46 @@ def test_anchored_training_keeps_the_recipe_of_the_demo() -> None:
     (["--anchor", "--cond"], "--anchor: given together with --cond"),
     (["--anchor", "--mirror"], "--mirror: given together with --anchor"),
     (["--transfer", "a", "--grow-from", "b"], "--transfer: given together with --grow-from"),
-    (["--channel-base", "16"], "channel_base 16 leaves no feature map"),
-    (["--mapping-layers", "99"], "mapping_layers must be a whole number"),
+    (["--channel-base", "16"], "--channel-base: 16 leaves no feature map"),
+    (["--mapping-layers", "99"], "--mapping-layers: must be a whole number"),
 ])  # fmt: skip
 def test_what_is_refused_is_said(words: list[str], sentence: str) -> None:
     with pytest.raises(ShowError) as refused:
         settled(*words)
     assert sentence in str(refused.value)
+
+
+def test_what_follows_from_other_options_is_not_kept_as_if_it_had_been_given(tmp_path: Path) -> None:
+    for words, kept in (([], (None, None)), (["--batch-gpu", "4", "--kimg", "5"], (4, 5))):
+        options = arguments().parse_args(["film.mp4", "-o", "no-such-run", *words])
+        sizes, recipe = complete(options, FILM, Workers(0, 1, CPU), 0)
+        assert (recipe.per_pass, options.kimg) == ((4, 5) if words else (16, sizes.kimg))
+        told = stored(options)
+        assert (told["batch_gpu"], told["kimg"]) == kept and told["batch"] == 16
+        (tmp_path / "options.json").write_text(json.dumps({"options": told}))
+        again = parse(["film.mp4", "-o", str(tmp_path), "--resume", "--batch", "8"])
+        assert (again.batch_gpu, again.kimg) == kept
+        assert complete(again, FILM, Workers(0, 1, CPU), 0)[1].per_pass == (4 if words else 8)
+
+
+def test_a_resumed_run_of_older_days_takes_a_smaller_batch_whole(tmp_path: Path) -> None:
+    (tmp_path / "options.json").write_text(json.dumps({"options": {"batch": 16, "batch_gpu": 16, "threads": 1}}))
+    options = parse(["film.mp4", "-o", str(tmp_path), "--resume", "--batch", "8"])
+    assert (options.batch, options.batch_gpu) == (8, None)
+    assert parse(["film.mp4", "-o", str(tmp_path), "--resume"]).batch_gpu == 16
+
+
+def test_threads_are_remembered(tmp_path: Path) -> None:
+    told = stored(arguments().parse_args(["film.mp4", "-o", "run", "--threads", "3"]))
+    (tmp_path / "options.json").write_text(json.dumps({"options": told}))
+    assert parse(["film.mp4", "-o", str(tmp_path), "--resume"]).threads == 3
+    assert parse(["film.mp4", "-o", str(tmp_path), "--resume", "--threads", "1"]).threads == 1
+
+
+def test_pictures_with_alpha_are_trained_with_it_unless_a_film_is_anchored() -> None:
+    seen = Survey("zip", 96, 80, 4, 100)
+    assert settled(seen=seen)[0].generator.channels == 4
+    assert settled("--anchor", "other.mp4", seen=seen)[0].generator.channels == 3
 
 
 def test_several_problems_are_said_at_once() -> None:
@@ -113,4 +155,8 @@ def test_batches_that_processes_cannot_share_are_refused() -> None:
 def test_a_file_in_the_place_of_the_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("a file")
     with pytest.raises(ShowError, match="is a file"):
-        check(parser().parse_args(["film.mp4", "-o", str(tmp_path / "run")]))
+        check(arguments().parse_args(["film.mp4", "-o", str(tmp_path / "run")]))
+
+
+def test_the_light_command_line_knows_the_networks_presets_and_architectures() -> None:
+    assert PRESETS == tuple(network_config.PRESETS) and ARCHITECTURES == network_config.ARCHITECTURES

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from player.show.problem import ShowError
+from tools.train_grids import decimals_of, grid_name
 from tools.train_report import read_run, write_report
 from tools.train_report_plots import MOST_POINTS, panels_of, sheet_png, thinned
 
@@ -111,6 +112,22 @@ def test_every_pyramid_level_has_its_line_finest_first_and_what_was_not_used_has
     panels = {panel.title.partition(":")[0]: keys for panel, keys in panels_of(read_run(run))}
     assert panels["SWD by pyramid level"] == {"swd_128": "128 px", "swd_16": "16 px"}
     assert "Anchored frames" not in panels and "FID" not in panels and "Augmentation (ADA)" in panels
+
+
+def test_grids_within_one_kimg_are_all_there_and_told_apart(run: Path) -> None:
+    names = [grid_name(n) for n in (10_000, 10_040, 10_500, 1_234_567)]
+    assert names == sorted(names) and names[1] == "000010.040.png"
+    for name in names[1:3]:
+        shutil.copy(run / "grids" / "000010.png", run / "grids" / name)
+    record = read_run(run)
+    assert list(record.grids) == [1, 3, 6, 10, 10.04, 10.5] and record.grid_kimg(10.04) == "10.04"
+    assert '"kimg": "10.04", "file": "grids/000010.040.png"' in write_report(run)[1].read_text()
+
+
+@pytest.mark.parametrize(("kimgs", "places"), [((), 0), ((0.0, 1.0, 1.0), 0), ((0.0, 0.6, 1.1), 1), ((0.0, 0.012), 2),
+                                               ((4.001, 4.002), 3)])  # fmt: skip
+def test_kimg_have_as_many_decimals_as_tell_them_apart(kimgs: tuple[float, ...], places: int) -> None:
+    assert decimals_of(kimgs) == places
 
 
 def test_a_damaged_grid_does_not_cost_the_report(run: Path) -> None:

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from player.show.problem import ShowError
-from tools.train_dataset import Sampler, load_dataset
+from tools.train_dataset import Sampler, asked_of, load_dataset
 from tools.train_source import label_table, picture_names, survey
 
 
@@ -192,3 +192,27 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+def test_alpha_is_seen_where_it_hides_something(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name, alpha in (("cut", (0, 200)), ("whole", (255, 256))):
+        (tmp_path / name).mkdir()
+        for i in range(3):
+            picture = rng.integers(0, 255, (16, 16, 4), np.uint8)
+            picture[..., 3] = rng.integers(*alpha, (16, 16), np.uint8)
+            (tmp_path / name / f"{i}.png").write_bytes(png(picture))
+    assert survey(tmp_path / "cut").channels == 4 and survey(tmp_path / "whole").channels == 3
+    assert load_dataset(tmp_path / "cut", None, 16, 4).images[:, 3].max() < 200
+
+
+def test_a_folder_is_known_again_by_what_its_pictures_take(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name / "set").mkdir(parents=True)
+        for i, picture in enumerate(pictures(3)):
+            (tmp_path / name / "set" / f"{i}.png").write_bytes(png(picture))
+    (tmp_path / "b" / "set" / "notes.txt").write_text("no picture")
+    one, two = (asked_of(tmp_path / name / "set", 16, 1, None, None) for name in ("a", "b"))
+    assert one | {"mtime_ns": 0} == two | {"mtime_ns": 0} and one["pictures"] == 3
+    (tmp_path / "b" / "set" / "3.png").write_bytes(png(pictures()[3]))
+    assert asked_of(tmp_path / "b" / "set", 16, 1, None, None)["bytes"] > one["bytes"]

@@ -109,6 +109,47 @@ def test_lazy_losses_come_when_they_are_due() -> None:
     assert float(made.path_mean) > 0
 
 
+def test_a_path_turn_pulls_with_weight_times_interval_on_half_a_batch() -> None:
+    """Written out: 2 x 4 x mean (|J^T y| - a)^2 over 4 of 8 pictures, a = 0.99 a + 0.01 mean |J^T y|."""
+    made = training(replace(RECIPE, path_weight=2.0, path_interval=4))
+    made.path_mean = torch.tensor(0.03)
+    kept: list[list[torch.Tensor]] = []
+    made.update = lambda *names: kept.append([p.grad.clone() for n in names for p in made.weights[n] if p.grad is not None])  # type: ignore[method-assign]
+    torch.manual_seed(5)
+    told = made.path_turn()["path"]
+    other = training()
+    g = other.generator
+    torch.manual_seed(5)
+    ws = g.mapping.w(torch.randn(4, 8))[:, None].expand(-1, g.num_ws, -1)
+    image = g.synthesis(ws, "random")
+    y = torch.randn(4, 1, 16, 16) / 16
+    (slope,) = torch.autograd.grad((image * y).sum(), ws, create_graph=True)  # [4, num_ws, w_dim]
+    lengths = slope.square().sum(dim=2).mean(dim=1).sqrt()  # [4]
+    mean = 0.99 * 0.03 + 0.01 * lengths.mean().detach()
+    loss = 8 * (lengths - mean).square().mean()
+    weights = [p for n in ("g", "mapping") for p in other.weights[n]]
+    wanted = [e for e in torch.autograd.grad(loss, weights, allow_unused=True) if e is not None]
+    assert close(kept[0], wanted) and max(float(e.abs().max()) for e in wanted) > 1e-3
+    assert float(made.path_mean) == pytest.approx(float(mean), rel=1e-5)
+    assert float(told) == pytest.approx(float(lengths.detach().mean()), rel=1e-5)
+
+
+@pytest.mark.parametrize(("batch", "count"), [(1, 1), (2, 1), (7, 3), (8, 4)])
+def test_a_path_turn_takes_half_a_batch(batch: int, count: int) -> None:
+    made = training(replace(RECIPE, batch=batch))
+    assert made.path_count() == count
+
+
+def test_the_mean_of_w_follows_by_five_thousandths_an_iteration() -> None:
+    made = training()
+    torch.manual_seed(1)
+    w = made.generator.mapping.w(torch.randn(8, 8)).detach()
+    torch.manual_seed(1)
+    made.step()
+    assert torch.allclose(made.generator.w_avg, 0.005 * w.mean(dim=0), rtol=1e-4, atol=1e-9)
+    assert torch.equal(made.average.w_avg, made.generator.w_avg)
+
+
 def test_adam_is_corrected_for_lazy_regularisation() -> None:
     group = lazy_adam([torch.nn.Parameter(torch.zeros(2))], 0.002, 0.0, 16).param_groups[0]
     assert group["lr"] == pytest.approx(0.002 * 16 / 17)

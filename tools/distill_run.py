@@ -21,6 +21,7 @@ from models.checkpoint import save_checkpoint
 from tools.distill_prune import Kept
 from tools.distill_step import Distilling, psnr
 from tools.edit_model import Model
+from tools.train_grids import grid_name
 from tools.train_snapshot import (
     append_log,
     load_state,
@@ -149,7 +150,7 @@ class Run:
     def snapshot(self) -> None:
         """Grid, checkpoint and state; each replaces the older one only when complete."""
         d = self.distilling
-        grid = self.folder / "grids" / f"{d.pictures // 1000:06d}.png"
+        grid = self.folder / "grids" / grid_name(d.pictures)
         write_picture(grid, self.grid())
         value = self.psnr(self.shown)
         append_log(self.folder / "log.jsonl", {"kimg": round(d.pictures / 1000, 3), "elapsed_s": round(self.elapsed_s, 1),

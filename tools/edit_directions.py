@@ -22,7 +22,6 @@ from torch import Tensor
 from models.stylegan2 import Generator, SynthesisBlock, SynthesisLayer, ToRGB
 from player.show.problem import Problem, ShowError
 
-METHODS = ("pca", "sefa")
 ALIKE = 0.9  # |cosine| from which two directions count as the same one
 BATCH = 4096  # of z; a mapping is cheap
 Matrix = NDArray[np.float64]

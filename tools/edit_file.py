@@ -43,8 +43,9 @@ from typing import Any
 import numpy as np
 
 from player.show.problem import Problem, ShowError, nearest
-from tools.edit_directions import ALIKE, METHODS, Direction, marked
+from tools.edit_directions import ALIKE, Direction, marked
 from tools.edit_latents import read_arrays
+from tools.edit_options import METHODS
 
 TEXT, ARRAYS = "directions.toml", "directions.npz"
 KEYS = ("id", "name", "note")

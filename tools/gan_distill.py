@@ -31,6 +31,7 @@ from models.network_config import GeneratorConfig
 from models.stylegan2 import Generator
 from player.show.problem import Problem, ShowError
 from tools.distill_latents import FilmPaths, LatentSource, film_paths
+from tools.distill_options import arguments
 from tools.distill_prune import Kept, narrower, pruned
 from tools.distill_report import Report, as_table, comparison, kids, measured, write_report
 from tools.distill_run import COLUMNS, STATE, Plan, Run
@@ -42,52 +43,9 @@ from tools.train_snapshot import write_json
 OPTIONS = "options.json"
 TIMED_THREADS = 2  # as in cineml bench gan
 HELD_OUT = 64
-EXAMPLES = """examples:
-  cineml gan distill run256/checkpoint -o student --width 0.5 --minutes 60
-  cineml gan distill run256/checkpoint -o student --width 0.25 --dataset film.mp4 --latents score.npz
-  cineml gan distill run256/checkpoint -o student --resume --minutes 120"""
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line; its help is the reference of the options."""
-    p = argparse.ArgumentParser(
-        prog="cineml gan distill", formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EXAMPLES,
-        description="Teach a narrower generator the pictures of a wide one, in the same W.")  # fmt: skip
-    p.add_argument("teacher", type=Path, help="a checkpoint, a run that holds one, or an export")
-    p.add_argument("-o", "--output", type=Path, required=True, metavar="STUDENT", help="folder of the run")
-    p.add_argument("--width", type=float, help="feature maps, as a share of the teacher's (0.5)")
-    p.add_argument("--channel-base", type=int, help="instead: feature maps at resolution R are this / R ...")
-    p.add_argument("--channel-max", type=int, help="... and at most this")
-    p.add_argument("--minutes", type=float, help="length of the learning (30, where --kimg is not given)")
-    p.add_argument("--kimg", type=float, help="or its length in thousand pictures")
-    p.add_argument("--latents", type=Path, help="the film's latents: a score's .npz or anchors.npz (the teacher's own)")
-    p.add_argument("--film-share", type=float, default=0.5, help="share of them in a batch; the rest is from z (0.5)")
-    p.add_argument("--batch", type=int, default=8, help="pictures a step (8)")
-    p.add_argument("--lr", type=float, default=Recipe.lr, help=f"learning rate ({Recipe.lr})")
-    p.add_argument("--features", type=float, default=1.0, help="weight of the teacher's discriminator's features (1)")
-    p.add_argument("--feature-every", type=int, default=2, help="in every so many steps (2): they cost the most")
-    p.add_argument("--match", type=float, default=0.0, help="weight of matching feature maps layer by layer (0)")
-    p.add_argument("--adversarial", type=float, default=0.0, help="weight of an adversarial loss (0 = without)")
-    p.add_argument("--ema-kimg", type=float, default=Recipe.ema_kimg, help="half-life of the averaged student (1)")
-    p.add_argument("--dataset", type=Path, metavar="FILM", help="the film: KID of both against its frames")
-    p.add_argument("--start", help="first film frame of --dataset: 300, 12.5s or hh:mm:ss:ff")
-    p.add_argument("--end", help="film frame to stop before")
-    p.add_argument("--samples", type=int, default=2000, help="pictures for KID (2000)")
-    p.add_argument("--metrics", choices=("auto", "none"), default="auto", help="none: no KID at the end")
-    p.add_argument("--snapshot-minutes", type=float, default=4.0, help="between snapshots (4)")
-    p.add_argument("--half", action="store_true", help="keep the checkpoint in half precision")
-    p.add_argument("--seed", type=int, default=1)
-    p.add_argument("--threads", type=int, default=0, help="CPU threads (default: torch's choice)")
-    p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    p.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of the student's learning")
-    p.add_argument("--resume", action="store_true", help="go on with STUDENT; options are the stored ones unless given")
-    p.add_argument("--dry-run", action="store_true", help="say what would be made, write nothing")
-    return p
-
-
 def options_from(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options; with --resume those of the run, and over them what is given now. Raises ShowError."""
-    p = parser()
+    p = arguments()
     args = p.parse_args(argv)
     if not args.resume:
         return args
@@ -200,7 +158,8 @@ def distill(args: argparse.Namespace) -> int:
     film = film_of(args, model)
     torch.manual_seed(args.seed)
     latents = LatentSource(teacher, film, args.film_share)
-    real = None if args.dataset is None or args.metrics == "none" or args.dry_run else film_pictures(args, config)
+    measured_on_film = args.dataset is not None and args.metrics != "none" and not args.dry_run
+    real = film_pictures(args, config, model.geometry) if measured_on_film else None
     distilling, begun_db = set_up(args, model, config, latents)
     of = "all latents are from z"
     if film is not None:
@@ -236,11 +195,12 @@ def distill(args: argparse.Namespace) -> int:
     return 0
 
 
-def film_pictures(args: argparse.Namespace, config: GeneratorConfig) -> Any:
+def film_pictures(args: argparse.Namespace, config: GeneratorConfig, geometry: dict[str, list[int]]) -> Any:
     """The film's frames as the teacher was shown them, uint8 [N, C, R, R]. Raises ShowError."""
     from tools.train_dataset import load_dataset
 
-    return load_dataset(args.dataset, args.output / "metrics", config.resolution, config.channels, args.start, args.end).images
+    return load_dataset(args.dataset, args.output / "metrics", config.resolution, config.channels, args.start, args.end,
+                        like=geometry).images  # fmt: skip
 
 
 def report_on(args: argparse.Namespace, model: Model, run: Run, film: FilmPaths | None, real: Any, begun_db: float) -> None:

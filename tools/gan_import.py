@@ -7,7 +7,6 @@ networks once; then the file is let go, and saving takes a copy or two of the ne
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import sys
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from models.network_config import GeneratorConfig
 from player.show.problem import Problem, ShowError
 from tools.import_networks import Imported
 from tools.import_nvlabs import import_nvlabs, is_nvlabs
+from tools.import_options import arguments
 from tools.import_rosinality import import_rosinality, is_rosinality
 from tools.import_tensorflow import import_tensorflow, is_tensorflow
 from tools.import_torch_file import FILE_NAMES, MAGIC, ZIP_START, read_old, read_zip
@@ -29,12 +29,6 @@ from tools.pickle_reader import read_pickle
 MAX_BYTES = 2 << 30  # the largest training checkpoint of the three families is below 1 GiB
 OURS = {WEIGHTS, DESCRIPTION, "export.json", "mapping.onnx", "synthesis.onnx", "generator.onnx"}  # may be replaced
 MAGIC_BYTES = MAGIC.to_bytes(10, "little")
-
-EXAMPLES = """examples:
-  cineml gan import network-snapshot-025000.pkl -o face
-  cineml gan import stylegan2-church.pt -o church --with-discriminator --licence "see the authors' page"
-"""
-
 
 @dataclass(frozen=True)
 class Source:
@@ -140,16 +134,7 @@ def weights(network: Any) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The deed. Returns the exit code: 0, or 2 for bad input."""
-    parser = argparse.ArgumentParser(
-        prog="cineml gan import", description="A foreign StyleGAN2 snapshot as a checkpoint; nothing in the file is executed.",
-        epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    parser.add_argument("file", type=Path, help="a snapshot: .pkl of NVlabs or TensorFlow, .pt of rosinality")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the checkpoint folder to write")
-    parser.add_argument("--network", choices=("G_ema", "G"), default="G_ema", help="which generator (G_ema, the averaged one)")
-    parser.add_argument("--with-discriminator", action="store_true", help="the discriminator as well, to train on from")
-    parser.add_argument("--licence", default="", help="under which licence the weights are, kept with them")
-    args = parser.parse_args(argv)
+    args = arguments().parse_args(argv)
     try:
         check_output(args.output)
         imported, source = import_file(args.file, args.network, args.with_discriminator)

@@ -93,19 +93,21 @@ def measure_model(args: argparse.Namespace) -> int:
     if args.report and run is None:
         raise ShowError(Problem(str(args.model), "lies in no run", "a run folder with log.jsonl", "without --report"))
     about: dict[str, object] = {}
+    geometry: dict[str, list[int]]
     if (model / "model.safetensors").is_file():
         checkpoint = checkpoint_at(model)
-        generator = checkpoint.generator.eval().requires_grad_(False)
+        generator, geometry = checkpoint.generator.eval().requires_grad_(False), checkpoint.geometry
         minutes = checkpoint.run.get("minutes")
         elapsed_s = minutes * 60 if isinstance(minutes, int | float) else None
         about = {"kimg": checkpoint.run.get("kimg"), "elapsed_s": elapsed_s, "weights_sha256": checkpoint.sha256}
     else:
         source = source_at(model)
-        generator = source.generator
+        generator, geometry = source.generator, source.geometry
         about = {"weights_sha256": source.weights_sha256}
     config = generator.config
     inception = FeatureNet(args.inception, low, high) if args.inception else None
-    dataset = load_dataset(args.dataset, folder, config.resolution, config.channels, args.start, args.end)
+    dataset = load_dataset(args.dataset, folder, config.resolution, config.channels, args.start, args.end,
+                           like=geometry)
     values = measure(generator.to(device), dataset.images, folder, seed=args.seed, samples=args.samples, noise=args.noise,
                      device=device, inception=inception, out=sys.stderr)  # fmt: skip
     record = {**about, "samples": args.samples, "frames": len(dataset.images), "seed": args.seed, "noise": args.noise,

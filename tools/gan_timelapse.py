@@ -26,6 +26,7 @@ from player.show.film import parse_rate
 from player.show.problem import Problem, ShowError
 from tools.contact_sheet import fitted
 from tools.picture_fit import Size, film_size, fitted_size, framed
+from tools.train_grids import decimals_of, grid_kimg
 from tools.whole_file import output_problems, write_whole
 
 Pixels = npt.NDArray[np.uint8]
@@ -46,7 +47,7 @@ class Grid:
 
     path: Path
     run: str
-    kimg: int
+    kimg: float
     box: tuple[int, int, int, int]
 
     @property
@@ -59,7 +60,7 @@ def grids_of(run: Path, window: tuple[int, int, int, int] | None) -> list[Grid]:
     folder = run / "grids" if (run / "grids").is_dir() else run
     if not run.is_dir():
         raise ShowError(Problem(str(run), "is a file" if run.exists() else "does not exist", "the folder of a training run"))
-    found = sorted((int(path.stem), path) for path in folder.glob("*.png") if re.fullmatch(r"\d{1,12}", path.stem, re.ASCII))
+    found = sorted((kimg, path) for path in folder.glob("*.png") if (kimg := grid_kimg(path)) is not None)
     if not found:
         raise ShowError(Problem(str(run), "holds no sample grids", "a run with grids/KIMG.png", "cineml gan train makes them"))
     home = folder.parent if folder.name == "grids" else folder
@@ -126,11 +127,16 @@ def read_grid(grid: Grid) -> Pixels:
 def size_of(grids: Sequence[Grid], asked: str) -> Size:
     """Width and height of the film: of the largest grid, enlarged where that is small, shrunk where no player shows it.
 
-    asked: '', 'H' or 'WxH'. Raises ShowError.
+    asked: '', 'H' or 'WxH'. Raises ShowError, for what no player shows too.
     """
     largest = max((g.size for g in grids), key=lambda s: (s[0] * s[1], s))
     if asked:
-        return film_size(largest, 1, 1, asked)[1]
+        film = film_size(largest, 1, 1, asked)[1]
+        if film[0] > ROOM_PX[0] or film[1] > ROOM_PX[1]:
+            given = asked if "x" in asked.lower() else f"{asked} makes a film of {film[0]}x{film[1]}"
+            most = fitted_size(largest, ROOM_PX)
+            raise ShowError(Problem("--size", given, f"at most {ROOM_PX[0]}x{ROOM_PX[1]}", f"--size {most[1]}"))
+        return film
     if largest[0] > ROOM_PX[0] or largest[1] > ROOM_PX[1]:
         return fitted_size(largest, ROOM_PX)
     times = max(1, WANTED_PX // max(largest))
@@ -154,11 +160,16 @@ def labelled(picture: Pixels, text: str) -> Pixels:
 
 def pictures(grids: Sequence[Grid], film: Size, how: Image.Resampling, label: bool) -> Iterator[Pixels]:
     """The film's pictures, uint8 [H, W, 3] each, without the held end."""
-    several = len({g.run for g in grids}) > 1
+    several, places = len({g.run for g in grids}) > 1, decimals(grids)
     for grid in grids:
         picture = framed(read_grid(grid), fitted_size(grid.size, film), film, how)
-        text = f"{grid.run}  {grid.kimg} kimg" if several else f"{grid.kimg} kimg"
+        text = f"{grid.run}  {grid.kimg:.{places}f} kimg" if several else f"{grid.kimg:.{places}f} kimg"
         yield labelled(picture, text) if label else picture
+
+
+def decimals(grids: Sequence[Grid]) -> int:
+    """Of the kimg, so that the grids of every run are told apart."""
+    return max(decimals_of(g.kimg for g in grids if g.run == run) for run in {g.run for g in grids})
 
 
 def write_film(out: Path, made: Iterator[Pixels], count: int, film: Size, rate: Fraction, held: int) -> None:
@@ -192,7 +203,9 @@ def arguments() -> argparse.ArgumentParser:
     p.add_argument("--hold", type=float, default=2.0, metavar="S", help="seconds that the last grid stays longer (2)")
     p.add_argument("--window", metavar="COLUMN,ROW[,COLUMNS,ROWS]", help="only this part of the grid, counted from 1")
     p.add_argument("--scaling", choices=tuple(SCALINGS), default="lanczos", help="how it is enlarged: lanczos or nearest")
-    p.add_argument("--size", default="", metavar="H|WxH", help=f"of the film (at most {ROOM_PX[0]}x{ROOM_PX[1]})")
+    p.add_argument("--size", default="", metavar="H|WxH",
+                   help=f"of the film, at most {ROOM_PX[0]}x{ROOM_PX[1]} (odd numbers become the next even ones, but in a "
+                        "GIF)")  # fmt: skip
     p.add_argument("--label", action="store_true", help="write the kimg small into a corner")
     return p
 
@@ -225,7 +238,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nstopped; nothing was written", file=sys.stderr)
         return STOPPED
-    print(f"{args.output}: {len(grids)} grids, {grids[0].kimg} to {grids[-1].kimg} kimg, {film[0]}x{film[1]}")
+    if args.output.suffix.lower() != ".gif":
+        film = film[0] + film[0] % 2, film[1] + film[1] % 2  # as the recorder makes it
+    first, last = (f"{grid.kimg:.{decimals(grids)}f}" for grid in (grids[0], grids[-1]))
+    print(f"{args.output}: {len(grids)} grids, {first} to {last} kimg, {film[0]}x{film[1]}")
     return 0
 
 

@@ -12,6 +12,7 @@ which --resume goes on as if nothing had happened. dataset.u8 keeps the pictures
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import os
 import platform
@@ -30,17 +31,20 @@ import torch
 from numpy.typing import NDArray
 
 from models.checkpoint import CheckpointError, file_sha256, read_description
-from player.show.cut_list import CutList, read_csv
+from player.show.cut_list import read_csv
 from player.show.problem import Problem, ShowError
 from tools.train_anchored import AnchoredTraining
 from tools.train_anchors import CodeTable, detail_weights, first_codes
-from tools.train_dataset import Dataset, load_dataset, mixed_frames
+from tools.train_cuts import Cuts, cuts_of
+from tools.train_dataset import Dataset, asked_of, load_dataset
 from tools.train_display import board_there, duration
 from tools.train_machine import chosen_dtype, is_out_of_memory, keep_freed_memory, memory_advice, memory_mib
+from tools.train_measure import feature_net
 from tools.train_networks import Start, adopt_sizes, start_from
 from tools.train_options import Sizes, check, complete, parameters_of, parse, stored
 from tools.train_parallel import Workers, join
 from tools.train_recipe import Recipe
+from tools.train_resume import check_resumed
 from tools.train_run import STOPPED, Run
 from tools.train_snapshot import write_json
 from tools.train_source import label_table, picture_names, survey
@@ -53,13 +57,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0 after training, 130 after Ctrl-C or SIGTERM (which keep a snapshot), 2 on bad input."""
     workers: Workers | None = None
     code: int | None = None
+    before: set[str] | None = None
+    options: argparse.Namespace | None = None
     try:
         options = parse(argv)
         check(options)
         if options.tensorboard:
             board_there()
+        feature_net(options)
         if not options.dry_run:
-            make_folder(options.output)
+            before = make_folder(options.output)
         workers = join(options.device)
         code = train(options, workers)
         return code
@@ -73,17 +80,34 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("stopped by hand", file=sys.stderr)
         return STOPPED
     finally:
+        if options is not None and before is not None and (workers is None or workers.first):
+            clear_away(options.output, before)
         if workers is not None:
             workers.leave(ended_well=code == 0)
 
 
-def make_folder(run: Path) -> None:
-    """The run's folder. Raises ShowError where it cannot be made or written."""
+def make_folder(run: Path) -> set[str]:
+    """Make the run's folder; what it held before, and "" where it was there. Raises ShowError where it cannot be made."""
     try:
+        before = {"", *(p.name for p in run.iterdir())} if run.is_dir() else set[str]()
         run.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         given = f"cannot be made ({error.strerror})"
         raise ShowError(Problem(str(run), given, "a folder that can be written", "another -o")) from None
+    return before
+
+
+def clear_away(run: Path, before: set[str]) -> None:
+    """Where no run was begun, take away the pictures that were kept for it, and the folder if it was made for it."""
+    if (run / "options.json").exists() or not run.is_dir():
+        return
+    with contextlib.suppress(OSError):  # the refusal has been said; another process may do the same
+        for name in ("dataset", "anchored"):
+            for path in (run / f"{name}.u8", run / f"{name}.json"):
+                if path.name not in before:
+                    path.unlink(missing_ok=True)
+        if "" not in before and not any(run.iterdir()):
+            run.rmdir()
 
 
 def train(options: argparse.Namespace, workers: Workers) -> int:
@@ -97,11 +121,18 @@ def train(options: argparse.Namespace, workers: Workers) -> int:
     source = options.transfer or options.grow_from
     if source is not None and options.preset == "auto":
         adopt_sizes(options, source)
+    listed = None if options.cuts is None else read_csv(options.cuts)
     sizes, recipe = complete(options, seen, workers, c_dim)
-    dataset, film = pictures_for(options, workers)
-    cuts = cuts_for(options.cuts, len((film or dataset).images))
-    mixed = mixed_frames(cuts) if cuts else None
-    usable = np.ones(len(dataset.images), bool) if mixed is None or film is not None else ~mixed
+    sources = sources_of(options)
+    if options.resume:
+        asked = [(name, path, asked_by(options, path)) for path, _, name in sources]
+        check_resumed(run, sizes.generator, sizes.discriminator, asked)
+    dataset, film = pictures_for(options, workers, sources)
+    cuts = None
+    if listed is not None:
+        cut_from = seen if film is None else survey(sources[1][0])
+        cuts = cuts_of(listed, options.cuts, len((film or dataset).images), cut_from, options.start, options.end)
+    usable = np.ones(len(dataset.images), bool) if cuts is None or film is not None else ~cuts.mixed
     try:
         training, start = training_for(options, sizes, recipe, dataset, film, usable, cuts, workers)
         chosen = Run(options, run, dataset, usable, training, about_of(options, dataset, start))
@@ -121,18 +152,29 @@ def train(options: argparse.Namespace, workers: Workers) -> int:
         raise ShowError(memory_advice(options, workers.device, recipe.per_pass or recipe.batch // workers.count)) from None
 
 
-def pictures_for(options: argparse.Namespace, workers: Workers) -> tuple[Dataset, Dataset | None]:
+def sources_of(options: argparse.Namespace) -> list[tuple[Path, bool, str]]:
+    """(path, whether its labels are wanted, name in the run folder) of the dataset, and of another film that is anchored."""
+    anchored = [(Path(options.anchor), False, "anchored")] if isinstance(options.anchor, str) else []
+    return [(options.dataset, options.cond, "dataset"), *anchored]
+
+
+def asked_by(options: argparse.Namespace, path: Path) -> dict[str, Any]:
+    """What a run keeps of a source, to know it again. Raises ShowError."""
+    return asked_of(path, options.resolution, options.channels, options.start, options.end)
+
+
+def pictures_for(
+    options: argparse.Namespace, workers: Workers, sources: list[tuple[Path, bool, str]]
+) -> tuple[Dataset, Dataset | None]:
     """The dataset, and the film whose frames are anchored where that is another. Raises ShowError."""
     kept = None if options.dry_run else options.output
     loaded: list[Dataset] = []
     if not workers.first:
         workers.wait()  # the first process reads the pictures and keeps them; the others find them
-    sources = [(options.dataset, options.cond, "dataset")]
-    if isinstance(options.anchor, str):
-        sources.append((Path(options.anchor), False, "anchored"))
     for source, labelled, name in sources:
         loaded.append(load_dataset(source, kept, options.resolution, options.channels, options.start, options.end,
-                                   labelled, name))  # fmt: skip
+                                   labelled, name, like=loaded[0].geometry if loaded else None,
+                                   resumed=options.resume))  # fmt: skip
     if workers.first:
         workers.wait()
     return loaded[0], loaded[1] if len(loaded) > 1 else None
@@ -140,7 +182,7 @@ def pictures_for(options: argparse.Namespace, workers: Workers) -> tuple[Dataset
 
 def training_for(
     options: argparse.Namespace, sizes: Sizes, recipe: Recipe, dataset: Dataset, film: Dataset | None,
-    usable: NDArray[np.bool_], cuts: CutList | None, workers: Workers,
+    usable: NDArray[np.bool_], cuts: Cuts | None, workers: Workers,
 ) -> tuple[Training, Start]:  # fmt: skip
     """Networks, and codes where frames are anchored, ready to train. Raises ShowError and CheckpointError."""
     torch.manual_seed(options.seed)
@@ -162,8 +204,8 @@ def training_for(
     if not options.anchor:
         training = Training(*networks, dataset, usable, recipe, **common)
     else:
-        shots = [(s.start, s.end) for s in cuts.shots] if cuts else [(0, frames)]
-        pure = ~mixed_frames(cuts) if cuts else np.ones(frames, bool)
+        shots = list(cuts.shots) if cuts else [(0, frames)]
+        pure = ~cuts.mixed if cuts else np.ones(frames, bool)
         codes = start.codes
         if codes is None:
             codes = first_codes(anchored.images, sizes.generator.w_dim, pure, options.seed)
@@ -176,16 +218,6 @@ def training_for(
     if workers.rank:
         torch.manual_seed(options.seed + 7919 * workers.rank)  # each process draws its own latents
     return training, start
-
-
-def cuts_for(path: Path | None, frames: int) -> CutList | None:
-    """The cut list, checked against the film's length. Raises ShowError."""
-    if path is None:
-        return None
-    cuts = read_csv(path)
-    if cuts.frames != frames:
-        raise ShowError(Problem(str(path), f"covers {cuts.frames} frames, the pictures are {frames}", "the same number"))
-    return cuts
 
 
 def about_of(options: argparse.Namespace, dataset: Dataset, start: Start) -> dict[str, Any]:
@@ -208,6 +240,7 @@ def record_of(options: argparse.Namespace, sizes: Sizes, recipe: Recipe, run: Ru
         "pictures": int(run.usable.sum()), "processes": run.workers.count, "device": device_name(run.workers.device),
         "python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__,
         "inputs_sha256": {p.name: file_sha256(p) for p in files},
+        "sources": {name: asked_by(options, path) for path, _, name in sources_of(options)},
     }  # fmt: skip
 
 
@@ -217,7 +250,7 @@ def device_name(device: torch.device) -> str:
 
 
 def say_what(
-    options: argparse.Namespace, dataset: Dataset, film: Dataset | None, usable: NDArray[np.bool_], cuts: CutList | None,
+    options: argparse.Namespace, dataset: Dataset, film: Dataset | None, usable: NDArray[np.bool_], cuts: Cuts | None,
     training: Training, start: Start,
 ) -> None:  # fmt: skip
     """One or two lines about what is going to be trained."""
@@ -225,7 +258,7 @@ def say_what(
         print(start.said)
     shots = f", {len(cuts.shots)} shots" if cuts else ""
     anchors = "" if not options.anchor else f", frames of {film.source if film else 'the same'} anchored"
-    tone = "grey" if options.channels == 1 else "colour"
+    tone = {1: "grey", 3: "colour", 4: "colour with alpha"}[options.channels]
     print(f"{dataset.source}: {len(dataset.images)} pictures ({int(usable.sum())} used{shots}{anchors}), "
           f"{options.resolution}x{options.resolution}, {tone}; preset {options.preset}, "
           f"generator {parameters_of(training.generator):.2f} M, discriminator {parameters_of(training.discriminator):.2f} M "

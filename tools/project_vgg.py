@@ -26,11 +26,6 @@ STAGES: tuple[tuple[tuple[int, int, int], ...], ...] = (
 )
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, 0..1 RGB
 SMALLEST_PX, LARGEST_PX = 32, 256  # smaller pictures vanish in the fourth pooling; larger ones cost and tell little more
-WHERE = """\
-VGG16: torchvision's weights (vgg16, IMAGENET1K_V1), made a safetensors file once, where torchvision is installed:
-  python -c "import torchvision, safetensors.torch as s; w = torchvision.models.vgg16(weights='IMAGENET1K_V1').state_dict(); \
-s.save_file({k: v.contiguous() for k, v in w.items() if k.startswith('features.')}, 'vgg16.safetensors')"
-For LPIPS put the five tensors lin0.model.1.weight ... lin4.model.1.weight of its vgg.pth into the same file."""
 
 
 class Vgg:

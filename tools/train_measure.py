@@ -14,10 +14,22 @@ from tools.train_dataset import Dataset
 from tools.train_snapshot import append_log
 
 if TYPE_CHECKING:
+    from tools.metrics_inception import FeatureNet
     from tools.train_step import Training
 
 MOST_BYTES = 2 << 30  # of real pictures that are compared with
 SAMPLES = 2000
+
+
+def feature_net(options: argparse.Namespace) -> FeatureNet | None:
+    """The network of --inception, tried on black pictures; None where it is not asked for. Raises ShowError."""
+    if options.inception is None or "fid" not in options.metrics.split(","):
+        return None
+    from tools.metrics_inception import FeatureNet
+
+    net = FeatureNet(options.inception)
+    net(torch.zeros(2, 3, 64, 64, dtype=torch.uint8))
+    return net
 
 
 def measured(training: Training, dataset: Dataset, usable: NDArray[np.bool_], folder: Path, options: argparse.Namespace,
@@ -32,11 +44,7 @@ def measured(training: Training, dataset: Dataset, usable: NDArray[np.bool_], fo
     known = np.flatnonzero(usable)
     step = max(1, -(-len(known) * dataset.images[0].nbytes // MOST_BYTES))
     known = known[::step]
-    inception = None
-    if options.inception is not None:
-        from tools.metrics_inception import FeatureNet
-
-        inception = FeatureNet(options.inception)
+    inception = feature_net(options)
     devices = [training.device] if training.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):  # a measured run is the same run
         found = measure(training.average, np.array(dataset.images[known]), folder, samples=SAMPLES, device=training.device,

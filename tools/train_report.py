@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from player.show.problem import Problem, ShowError
+from tools.train_grids import decimals_of, grid_kimg
 
 Line = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What a run folder tells. log, metrics: one dict a line, `kimg` rising. grids: {kimg: path}, rising.
+    """What a run folder tells. log, metrics: one dict a line, `kimg` rising. grids: {kimg: path}, rising, with as many
+    decimals as tell them apart (`grid_kimg`).
 
     nearest: nearest.png, None where there is none yet.
     """
@@ -29,13 +31,17 @@ class RunRecord:
     log: tuple[Line, ...]
     metrics: tuple[Line, ...]
     options: dict[str, Any]
-    grids: dict[int, Path]
+    grids: dict[float, Path]
     nearest: Path | None
 
     @property
     def name(self) -> str:
         """The folder's own name."""
         return self.folder.resolve().name
+
+    def grid_kimg(self, kimg: float) -> str:
+        """How the number of a grid is written."""
+        return f"{kimg:.{decimals_of(self.grids)}f}"
 
 
 def write_report(run: Path) -> tuple[Path, Path]:
@@ -52,7 +58,7 @@ def read_run(run: Path) -> RunRecord:
     """The record of a run folder. Raises ShowError where there is no such folder."""
     if not run.is_dir():
         raise ShowError(Problem(str(run), "is no folder", "the folder of a training run"))
-    grids = {int(p.stem): p for p in sorted((run / "grids").glob("*.png")) if p.stem.isdigit()}
+    grids = {k: p for p in sorted((run / "grids").glob("*.png")) if (k := grid_kimg(p)) is not None}
     nearest = run / "nearest.png"
     return RunRecord(
         run,

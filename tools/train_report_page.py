@@ -105,7 +105,8 @@ def grids_section(record: RunRecord) -> str:
     """The slider through the sample grids; a sentence where there are none."""
     if not record.grids:
         return "<section><h2>Samples</h2><p>No sample grid yet.</p></section>"
-    grids = [{"kimg": kimg, "file": path.relative_to(record.folder).as_posix()} for kimg, path in record.grids.items()]
+    grids = [{"kimg": record.grid_kimg(kimg), "file": path.relative_to(record.folder).as_posix()}
+             for kimg, path in record.grids.items()]  # fmt: skip
     last = len(grids) - 1
     still = " disabled" if last == 0 else ""
     told = json.dumps(grids).replace("<", "\\u003c")  # a script element ends at the first </script

@@ -68,7 +68,7 @@ def sheet_png(record: RunRecord) -> bytes:
         kimg, path = list(record.grids.items())[-1]
         try:
             with Image.open(path) as picture:
-                grid = np.asarray(picture.convert("RGB")), f"Samples at {kimg} kimg"
+                grid = np.asarray(picture.convert("RGB")), f"Samples at {record.grid_kimg(kimg)} kimg"
         except OSError:
             grid = None
     return png_of(draw(record, grid))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import signal
 import threading
 import time
@@ -23,6 +24,7 @@ from tools.train_anchored import AnchoredTraining
 from tools.train_anchors import save_anchors
 from tools.train_dataset import Dataset
 from tools.train_display import Board, Display, duration
+from tools.train_grids import grid_name
 from tools.train_machine import memory_mib
 from tools.train_snapshot import (
     append_log,
@@ -61,10 +63,12 @@ def grid_for(resolution: int, anchored: bool) -> Grid:
 class StopSignals:
     """SIGINT and SIGTERM ask for a stop after the iteration that runs, so that a snapshot never holds half a one; a later
     one interrupts at once, unless `patient`: torchrun passes on what the terminal has sent already. A run started in the
-    background by a script has SIGINT ignored, and a service manager sends SIGTERM: both must keep a snapshot."""
+    background by a script has SIGINT ignored, and a service manager sends SIGTERM: both must keep a snapshot.
+
+    measuring: set while a measurement runs, which takes minutes and of which nothing is kept: the first signal ends it."""
 
     def __init__(self, patient: bool = False) -> None:
-        self.asked, self.patient, self._heard_s = False, patient, 0.0
+        self.asked, self.patient, self.measuring, self._heard_s = False, patient, False, 0.0
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignals:
@@ -81,6 +85,9 @@ class StopSignals:
             raise KeyboardInterrupt
         self._heard_s = self._heard_s if self.asked else time.monotonic()
         self.asked = True
+        if self.measuring:
+            self.measuring = False
+            raise KeyboardInterrupt
 
 
 class Run:
@@ -148,14 +155,19 @@ class Run:
                 self.first_grids()
             stopped = self.loop(stop)
             self.snapshot()
-            if not stopped and o.metrics != "none":
-                self.measure()
+            unmeasured = not stopped and o.metrics != "none" and not self.measure(stop)
+            if stopped or unmeasured or o.metrics == "none":
+                self.write_page()
             if self.board is not None:
                 self.board.close()
-            self.workers.wait()  # none leaves before all is written
+            # None leaves before all is written, and all leave alike.
+            unmeasured = bool(self.workers.most(float(unmeasured and stop.asked))[0])
+            dataset, folder = shlex.quote(str(o.dataset)), shlex.quote(str(self.folder))
             if stopped:
-                display.say(f"stopped; go on with: cineml gan train {o.dataset} -o {self.folder} --resume")
-            return STOPPED if stopped else 0
+                display.say(f"stopped; go on with: cineml gan train {dataset} -o {folder} --resume")
+            elif unmeasured:
+                display.say(f"trained to the end, not measured; measure with: cineml gan metrics {folder} {dataset} --report")
+            return STOPPED if stopped or unmeasured else 0
 
     def loop(self, stop: StopSignals) -> bool:
         """Iterate to the end; True where it was stopped before."""
@@ -174,7 +186,8 @@ class Run:
             before_s = self.elapsed_s
             asked, self.elapsed_s = self.workers.most(float(stop.asked), self.elapsed_s + now - last)
             last = now
-            if now - mark > min(60.0, max(REPORT_S, self.elapsed_s / 200)):
+            due = now - mark > min(60.0, max(REPORT_S, self.elapsed_s / 200))
+            if due or asked or self.progress() >= 1:  # the last line too: a run of seconds has a course
                 self.report((t.pictures - counted) / (now - mark), means)
                 counted, mark = t.pictures, now
             if asked:
@@ -188,7 +201,7 @@ class Run:
             elif passed[1]:
                 self.write_grid()
             if passed[2] and o.metrics != "none":
-                self.measure()
+                self.measure(stop)
             if any(passed):
                 last = time.monotonic()  # what is written or measured is no training time
                 mark += last - now
@@ -220,8 +233,8 @@ class Run:
 
     def write_grid(self) -> Path:
         """grids/KIMG.png of the averaged generator."""
-        t, number = self.training, f"{self.training.pictures // 1000:06d}"
-        path = self.folder / "grids" / f"{number}.png"
+        t = self.training
+        path = self.folder / "grids" / grid_name(t.pictures)
         if not self.workers.first:
             return path
         t.average.synthesis.set_compute(torch.float32)
@@ -254,20 +267,51 @@ class Run:
                     "elapsed_s": self.elapsed_s}, states)  # fmt: skip
         self.display.say(f"snapshot: {path}, {self.folder / 'checkpoint'}")
 
-    def measure(self) -> None:
-        """Metrics of the averaged generator into metrics.jsonl, and the report anew. Random state is left alone."""
-        if self.workers.first:
-            from tools.train_measure import measured
+    def measure(self, stop: StopSignals) -> bool:
+        """Metrics of the averaged generator into metrics.jsonl, and the report anew. Random state is left alone.
 
-            begun = time.monotonic()
+        Returns whether that was done; a signal ends it, and is then heeded as it is after any iteration.
+        """
+        done = False
+        if self.workers.first:
             self.training.average.synthesis.set_compute(torch.float32)
+            stop.measuring = True
             try:
-                line = measured(self.training, self.dataset, self.usable, self.folder, self.options, self.elapsed_s)
-            except ShowError as error:  # a measurement that fails is no reason to lose a training
-                self.display.say(f"not measured: {error}")
-            else:
-                numbers = " ".join(f"{k} {v:.4g}" for k, v in line.items() if k not in ("kimg", "elapsed_s"))
-                self.display.say(f"measured in {duration(time.monotonic() - begun)}: {numbers}; {self.folder / 'report.html'}")
-                if self.board is not None:
-                    self.board.numbers(line, "metrics")
-        self.workers.wait()
+                try:
+                    done = not stop.asked and self.measured()
+                finally:
+                    stop.measuring = False
+            except KeyboardInterrupt:
+                if not stop.asked:
+                    raise
+                self.display.say("stopped measuring; what is trained is kept")
+                for part in self.folder.glob("*.part"):
+                    part.unlink(missing_ok=True)
+        return bool(self.workers.most(float(done))[0])
+
+    def measured(self) -> bool:
+        """The measurement itself; False where there is nothing to measure with."""
+        from tools.train_measure import measured
+
+        begun = time.monotonic()
+        try:
+            line = measured(self.training, self.dataset, self.usable, self.folder, self.options, self.elapsed_s)
+        except ShowError as error:  # a measurement that fails is no reason to lose a training
+            self.display.say(f"not measured: {error}")
+            return False
+        numbers = " ".join(f"{k} {v:.4g}" for k, v in line.items() if k not in ("kimg", "elapsed_s"))
+        self.display.say(f"measured in {duration(time.monotonic() - begun)}: {numbers}; {self.folder / 'report.html'}")
+        if self.board is not None:
+            self.board.numbers(line, "metrics")
+        return True
+
+    def write_page(self) -> None:
+        """report.png and report.html without a measurement: the course of a run is wanted most when it did not end well."""
+        if not self.workers.first:
+            return
+        from tools.train_report import write_report
+
+        try:
+            write_report(self.folder)
+        except (ShowError, OSError, ImportError) as error:  # of matplotlib; the training is kept already
+            self.display.say(f"no report: {error}")

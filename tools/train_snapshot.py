@@ -134,10 +134,15 @@ def load_state(
 
     try:
         flat = load_file(path)
+        broken = [k for k, v in flat.items() if v.is_floating_point() and not torch.isfinite(v).all()]
+        if broken:
+            more = f" and {len(broken) - 1} more" if broken[1:] else ""
+            raise ValueError(f"{broken[0]}{more} holds values that are not finite")
         with safe_open(path, framework="pt") as file:
             counters = json.loads(file.metadata()["counters"])
         for name, network in networks.items():
             own = {k.removeprefix(f"net.{name}."): v for k, v in flat.items() if k.startswith(f"net.{name}.")}
+            same_sizes(name, own, network.state_dict())
             network.load_state_dict(own, strict=True)
         for name, optimizer in optimizers.items():
             state: dict[int, dict[str, Any]] = {}
@@ -158,6 +163,14 @@ def load_state(
         given = f"cannot be resumed from ({reason})"
         raise ShowError(Problem(str(path), given, "the state of a run with the same sizes")) from None
     return extra, counters, states
+
+
+def same_sizes(name: str, kept: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    """Raise ValueError that names the first tensor of a network whose size differs from the kept one's, or that is missing."""
+    for key in (*own, *(k for k in kept if k not in own)):
+        there, here = ([*some[key].shape] if key in some else "missing" for some in (kept, own))
+        if there != here:
+            raise ValueError(f"{key} of the {name} is {there} in it, and {here} here")
 
 
 def match_layout(optimizer: torch.optim.Optimizer) -> None:

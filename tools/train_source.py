@@ -1,7 +1,8 @@
 """Pictures to train on, one at a time, from a film, a folder or a zip, and the labels that may lie beside them.
 
 A zip or folder may hold `dataset.json`, as the StyleGAN tools write it: {"labels": [["00000/img00000.png", 3], ...]},
-each label a class number or a list of numbers. Nothing is extracted; sizes are checked before anything is decoded.
+each label a class number or a list of numbers. Of a dataset that `cineml film dataset` made, it also says how the film lies in
+the pictures. Nothing is extracted; sizes are checked before anything is decoded.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from player.show.problem import Problem, ShowError
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 LABELS = "dataset.json"
+OWN = "cineml"  # the key in dataset.json that the StyleGAN tools do not read
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 MOST_PICTURE_BYTES, MOST_PIXELS, MOST_LABEL_BYTES = 256 << 20, 1 << 26, 256 << 20
 MOST_CLASSES = 4096
@@ -32,14 +34,15 @@ Kind = Literal["film", "folder", "zip"]
 
 @dataclass(frozen=True)
 class Survey:
-    """What a source holds, from a quick look: kind, size of its pictures in pixels, 1 (grey) or 3 (colour) channels, and
-    how many there are (a film: as its head says, 0 where it does not)."""
+    """What a source holds, from a quick look: kind, size of its pictures in pixels, 1 (grey), 3 (colour) or 4 (with alpha)
+    channels, and how many there are (a film: as its head says, 0 where it does not). rate: frames a second, of a folder 24."""
 
     kind: Kind
     width: int
     height: int
     channels: int
     pictures: int
+    rate: Fraction = Fraction(24)
 
 
 def kind_of(path: Path) -> Kind:
@@ -60,9 +63,11 @@ def survey(path: Path) -> Survey:
     if not names:
         raise ShowError(Problem(str(path), "holds no pictures", ", ".join(PICTURES)))
     at = np.unique(np.linspace(0, len(names) - 1, LOOKED_AT).astype(int))
-    looked = list(read_pictures(path, [names[i] for i in at], 3))
+    looked = list(read_pictures(path, [names[i] for i in at], 4))
     height, width = looked[0].shape[:2]
-    return Survey(kind, width, height, 3 if any(coloured(p) for p in looked) else 1, len(names))
+    colour = 3 if any(coloured(p[..., :3]) for p in looked) else 1
+    alpha = any(p[..., 3].min() < 255 for p in looked)  # an alpha that hides nothing is none
+    return Survey(kind, width, height, 4 if alpha else colour, len(names))
 
 
 def survey_film(path: Path) -> Survey:
@@ -82,9 +87,10 @@ def survey_film(path: Path) -> Survey:
                 if colour or seen >= LOOKED_AT:
                     break
             count, width, height = stream.frames, stream.width, stream.height
+            rate = Fraction(stream.average_rate or 24)
     except (av.FFmpegError, OSError) as error:
         raise ShowError(Problem(str(path), f"cannot be read as a film ({error})", "a film that FFmpeg can read")) from None
-    return Survey("film", width, height, 3 if colour else 1, count)
+    return Survey("film", width, height, 3 if colour else 1, count, rate)
 
 
 def coloured(picture: NDArray[np.uint8]) -> bool:
@@ -94,8 +100,8 @@ def coloured(picture: NDArray[np.uint8]) -> bool:
 
 
 def film_pictures(path: Path, channels: int, start: str | None, end: str | None) -> Iterator[NDArray[np.uint8]]:
-    """Frames [start, end) of a film as uint8 [h, w] (channels 1) or [h, w, 3]. Every frame comes, black and still ones
-    too: a frame's number is its place in time. Raises ShowError."""
+    """Frames [start, end) of a film as uint8 [h, w] (channels 1) or [h, w, 3], upright. Every frame comes, black and still
+    ones too: a frame's number is its place in time. Raises ShowError."""
     import av
 
     try:
@@ -110,7 +116,8 @@ def film_pictures(path: Path, channels: int, start: str | None, end: str | None)
                 if last is not None and number >= last:
                     return
                 if number >= first:
-                    yield np.asarray(frame.to_ndarray(format="gray" if channels == 1 else "rgb24"), np.uint8)
+                    picture = np.asarray(frame.to_ndarray(format="gray" if channels == 1 else "rgb24"), np.uint8)
+                    yield np.rot90(picture, turns) if (turns := round(frame.rotation / 90) % 4) else picture
     except (av.FFmpegError, OSError) as error:
         raise ShowError(Problem(str(path), f"cannot be read as a film ({error})", "a film that FFmpeg can read")) from None
 
@@ -147,6 +154,13 @@ def picture_names(path: Path) -> list[str]:
         return sorted(n for n in kept if "__MACOSX" not in n)
 
 
+def picture_bytes(path: Path, names: Sequence[str]) -> int:
+    """What the named pictures of a folder, or a zip or film, take on disk: of a copy the same. Raises ShowError."""
+    if not path.is_dir():
+        return path.stat().st_size
+    return sum((path / name).stat().st_size for name in names)
+
+
 def read_pictures(path: Path, names: Sequence[str], channels: int) -> Iterator[NDArray[np.uint8]]:
     """The named pictures of a folder or zip as uint8 [h, w] (channels 1) or [h, w, 3 or 4]. Raises ShowError."""
     if path.is_dir():
@@ -173,6 +187,10 @@ def decoded(where: str, size: int, open_it: Callable[[], IO[bytes]], channels: i
             if picture.width * picture.height > MOST_PIXELS:
                 given = f"is {picture.width} x {picture.height}"
                 raise ShowError(Problem(where, given, f"at most {MOST_PIXELS >> 20} million pixels"))
+            if picture.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut off at 255
+                deep = np.asarray(picture).astype(np.float32) * np.float32(255 / 65535)
+                grey = Image.fromarray(np.clip(np.rint(deep), 0, 255).astype(np.uint8))
+                return np.asarray(grey.convert(MODES[channels]))
             return np.asarray(picture.convert(MODES[channels]))
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError,
             NotImplementedError, zipfile.BadZipFile, EOFError) as error:  # fmt: skip
@@ -210,19 +228,19 @@ def label_table(path: Path, names: Sequence[str]) -> NDArray[np.float32]:
     return table  # [N, c_dim]
 
 
-def read_labels(path: Path) -> dict[str, Any]:
-    """dataset.json of a folder or zip as {picture: label}. Raises ShowError."""
+def described(path: Path) -> bytes | None:
+    """dataset.json of a folder or zip, None where there is none. Raises ShowError."""
     where = f"{path}: {LABELS}"
     if path.is_dir():
         file = path / LABELS
         if not file.is_file():
-            raise ShowError(Problem(str(path), f"has no {LABELS}", "labels, which --cond needs", "leave --cond away"))
+            return None
         size = file.stat().st_size
         raw = file.read_bytes() if size <= MOST_LABEL_BYTES else b""
     else:
         with opened_zip(path) as archive:
             if LABELS not in archive.namelist():
-                raise ShowError(Problem(str(path), f"has no {LABELS}", "labels, which --cond needs", "leave --cond away"))
+                return None
             size = archive.getinfo(LABELS).file_size
             try:
                 raw = archive.read(LABELS) if size <= MOST_LABEL_BYTES else b""
@@ -230,6 +248,34 @@ def read_labels(path: Path) -> dict[str, Any]:
                 raise ShowError(Problem(where, f"cannot be read ({error})")) from None
     if size > MOST_LABEL_BYTES:
         raise ShowError(Problem(where, f"is {size >> 20} MiB", f"at most {MOST_LABEL_BYTES >> 20} MiB"))
+    return raw
+
+
+def film_geometry(path: Path) -> dict[str, list[int]] | None:
+    """How a film lies in the pictures of a folder or zip, {film, crop, inner} in whole pixels, inner in those of the pictures;
+    None where dataset.json does not say. Raises ShowError where it says nonsense."""
+    try:
+        told = json.loads(described(path) or b"{}")[OWN]["geometry"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None  # another tool's, or none: labels, where they are wanted, are complained of elsewhere
+    try:
+        found = {name: [int(n) for n in told[name]] for name in ("film", "crop", "inner")}
+        (fw, fh), (cx, cy, cw, ch), (x, y, w, h) = found["film"], found["crop"], found["inner"]
+        inside = min(cx, cy, x, y) >= 0 and min(cw, ch, w, h) > 0 and cx + cw <= fw and cy + ch <= fh
+        if not inside or found != told:
+            raise ValueError
+    except (ValueError, TypeError, KeyError, OverflowError):
+        given = f"says nonsense of how the film lies in the pictures: {told!r:.120}"
+        raise ShowError(Problem(f"{path}: {LABELS}", given, "what cineml film dataset writes")) from None
+    return found
+
+
+def read_labels(path: Path) -> dict[str, Any]:
+    """dataset.json of a folder or zip as {picture: label}. Raises ShowError."""
+    where = f"{path}: {LABELS}"
+    raw = described(path)
+    if raw is None:
+        raise ShowError(Problem(str(path), f"has no {LABELS}", "labels, which --cond needs", "leave --cond away"))
     try:
         labels = json.loads(raw)["labels"]
         return {str(name).replace("\\", "/"): label for name, label in labels}
