@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from player.recorder import SAMPLE_RATE_HZ, Recorder
+from player.recorder import SAMPLE_RATE_HZ, Recorder, layout_of
 from player.show.show import Show
 from player.sound_file import Samples, read_samples
 from player.soundtrack import DECLICK, FADE_IN, Line, lay, line_of
@@ -42,7 +42,8 @@ class LiveRecorder:
         self._sounding: tuple[Line, float] | None = None
         self._fading: tuple[Line, float] = (Line(), 0.0)
         self._fade_at = -DECLICK
-        self._recorder = Recorder(path, size_px, fps, self._sound, realtime=True, crf=0 if lossless else 18)
+        self._recorder = Recorder(path, size_px, fps, self._sound, realtime=True, crf=0 if lossless else 18,
+                                  layout=layout_of(show.film.sound))  # fmt: skip
 
     def take(self, state: ShowState, refresh: int, pixels: npt.NDArray[np.uint8]) -> None:
         """One presented refresh. Never raises: a recording that goes wrong does not end the show."""

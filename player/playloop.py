@@ -137,16 +137,21 @@ def play(parts: Parts, duration_s: float | None = None, lead_s: float = 0.0) -> 
     """The show in real time, until it is quit or duration_s of show time has passed. The loop never waits for a
     model, a device or a message; only the screen's flip paces it. Returns the last state.
 
-    lead_s: how much later than now the film begins, so that its first sound is still ahead of the sound card's buffer.
+    lead_s: how much later than now the film's sound begins at the earliest, so that its first sample is still ahead of the
+    sound card's buffer. The film's first frame is the first picture however large the picture delay is.
     """
     show, screen, shelf = parts.show, parts.screen, Shelf()
     first_aim = aim_at(first_state(show), 0.0, show)
     shelf.add(parts.inference.make_and_wait(first_aim))  # the only wait: nothing is seen yet
-    begin_s = parts.clock.show_time_at(screen.next_flip_s())
+    # What the first flip shows is seen that much later (before the sound of now, for a negative delay): the film begins
+    # no earlier than that, or its first frames would never be seen.
+    delay_s = first_state(show).delay_ms / 1000
+    begin_s = parts.clock.show_time_at(screen.next_flip_s() + delay_s)
     if lead_s > 0:
         # A quarter refresh before a flip: film frames then begin neither just after a flip (seen a whole refresh late)
         # nor so close before one that the clock's jitter decides.
-        begin_s += (math.ceil(lead_s * screen.refresh_hz) - 0.25) / screen.refresh_hz
+        begin_s += (max(math.ceil((lead_s - delay_s) * screen.refresh_hz), 1) - 0.25) / screen.refresh_hz
+    begin_s = max(begin_s, 0.0)  # by the wall clock, which nothing is heard by, a negative delay has nothing to wait for
     state = first_state(show, begin_s)
     last_aim = replace(first_aim, show_time_s=begin_s)
     fullscreen = state.fullscreen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import os
 import queue
@@ -24,6 +25,12 @@ SAMPLE_RATE_HZ = 48000
 AAC_FRAME = 1024
 QUEUE_BYTES = 64 << 20
 CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
+# Layouts that FFmpeg's AAC encoder takes, by their names there. Where a file does not name its channels: those by their
+# count in which none is coded as a low-frequency effect, of which AAC keeps only what lies below some 250 Hz.
+LAYOUTS = ("mono stereo 2.1 3.0 3.0(back) 3.1 4.0 quad 4.1 5.0 5.1 6.0 hexagonal 6.1 6.1(back) 7.0 7.1 7.1(wide) "
+           "octagonal").split()
+AS_BACK = {"quad(side)": "quad", "5.0(side)": "5.0", "5.1(side)": "5.1"}  # AAC has no other names for these
+UNNAMED = ("mono", "stereo", "3.0", "4.0", "5.0", "5.1(side)", "6.1", "7.1(wide)")
 BT709, LIMITED = 1, 1  # ITU-T H.273 code points: primaries, transfer and matrix 1; range limited
 
 Pixels = npt.NDArray[np.uint8]
@@ -32,30 +39,75 @@ SoundBlock = npt.NDArray[np.float32]
 Sound = SoundBlock | Callable[[int, int], SoundBlock]
 
 
+def layout_of(sound: Path | None) -> str:
+    """What a sound file calls its channels ('5.1'), as FFmpeg writes it; '' where it does not say or cannot be read."""
+    import av
+
+    if sound is None:
+        return ""
+    try:
+        with av.open(str(sound)) as container:
+            return str(container.streams.audio[0].layout.name)
+    except (av.FFmpegError, ValueError, IndexError):
+        return ""
+
+
+def _layout_for(channels: int, named: str) -> str:
+    """The layout to write: the file's own where it can be, else the usual one of so many channels."""
+    import av
+
+    named = AS_BACK.get(named, named)
+    if named in LAYOUTS and len(av.AudioLayout(named).channels) == channels:
+        return named
+    return UNNAMED[channels - 1]
+
+
+def tagged(video: Any) -> Any:
+    """A stream with its colours said to be BT.709, limited range."""
+    context = video.codec_context
+    context.color_primaries = context.color_trc = context.colorspace = BT709
+    context.color_range = LIMITED
+    return video
+
+
+_made = itertools.count(1)
+
+
 class Recorder:
-    """Writes one film: H.264 (yuv420p, BT.709, limited range) and AAC.
+    """Writes one film: H.264 (yuv420p, BT.709, limited range) and AAC of 1 to 8 channels.
 
     add() numbers pictures from 0 at `fps`; a gap in the numbers is filled with the picture before it, so that the film
     keeps real time. realtime: add() never waits: where the encoder is behind, the picture is dropped and the one
     before held; a picture of another size (the window went full screen) is fitted into the film's. Otherwise add()
     waits, and the file is the same from run to run. The file stands at its place only after finish(); used in a with
-    block, an exception (Ctrl-C too) leaves nothing behind.
+    block, an exception (Ctrl-C too) leaves nothing behind. Of two that write one film, the last to finish has it.
+
+    layout: what the sound's file calls its channels (layout_of); all are kept, in their order.
+
+    pixel_format, sound_codec: of the encoders; others where a class of its own has another codec (tools.remake).
 
     Raises ShowError at once where the path cannot be written, and in finish() (in add() too, unless realtime) where the
     encoder or the disk failed on the way.
     """
 
+    pixel_format = "yuv420p"
+    sound_codec = "aac"
+
     def __init__(self, path: Path, size_px: tuple[int, int], fps: Fraction, sound: Sound | None = None, *,
-                 realtime: bool = False, crf: int = 18, preset: str = "") -> None:  # fmt: skip
+                 realtime: bool = False, crf: int = 18, preset: str = "", layout: str = "") -> None:  # fmt: skip
         self.path, self._fps, self._sound = Path(path), Fraction(fps), sound
         self._width, self._height = size_px
         self.film_size = (size_px[0] + size_px[0] % 2, size_px[1] + size_px[1] % 2)  # H.264 as everyone plays it is even
-        self._realtime = realtime
+        self._realtime, self._named = realtime, layout
         self.frames = 0  # pictures in the film so far, held ones counted
         self.held = 0  # of these: repeated, because none was given or the encoder was behind
         self.dropped = 0  # given, but not taken by an encoder that was behind
         self.fitted = 0  # came in another size
-        self._part = self.path.with_name(f".{self.path.stem}.part{self.path.suffix}")
+        if not self.path.name:
+            ends = "a name that ends in " + " ".join(CONTAINERS)
+            raise ShowError(Problem(f"the film to write, {str(path)!r},", "names no file", ends))
+        # A name of its own: another process may be writing the same film.
+        self._part = self.path.with_name(f".{self.path.stem}.part{os.getpid()}-{next(_made)}{self.path.suffix}")
         self._queue: queue.Queue[tuple[Pixels, int] | None] = queue.Queue(
             max(4, min(64, QUEUE_BYTES // max(1, self._width * self._height * 3))))  # fmt: skip
         self._failure: BaseException | None = None
@@ -76,6 +128,9 @@ class Recorder:
             raise ShowError(Problem(str(self.path), f"ends in {self.path.suffix!r}", " ".join(CONTAINERS)))
         if self.path.is_dir():
             raise ShowError(Problem(str(self.path), "is a folder", "the name of a film to write"))
+        channels = self._sound_channels()
+        if channels > len(UNNAMED):
+            raise ShowError(Problem(str(self.path), f"cannot hold a sound of {channels} channels", f"1 to {len(UNNAMED)}"))
         try:
             self._part.open("wb").close()
         except OSError as e:
@@ -83,25 +138,34 @@ class Recorder:
             raise ShowError(problem) from None
         options = {"movflags": "+faststart"} if kind != "matroska" else {}
         self._container = av.open(str(self._part), "w", format=kind, options=options)
+        self._video = self._video_stream(crf, preset)
+        self._audio: Any = self._audio_stream() if self._sound is not None else None
+
+    def _video_stream(self, crf: int, preset: str) -> Any:
+        """The picture's stream, its encoder set up."""
         video: Any = self._container.add_stream("libx264", rate=self._fps)
         video.width, video.height = self.film_size
-        video.pix_fmt = "yuv420p"
+        video.pix_fmt = self.pixel_format
         video.time_base = 1 / self._fps
         # A fixed number of threads: x264 is deterministic for the same number, not between numbers. A key frame a second
         # at most, so that a viewer can scrub.
         video.options = {"preset": preset, "crf": str(crf), "g": str(max(1, round(self._fps))), "threads": "2"}
-        context = video.codec_context
-        context.color_primaries = context.color_trc = context.colorspace = BT709
-        context.color_range = LIMITED
-        self._video = video
-        self._audio: Any = None
-        if self._sound is not None:
-            channels = (self._sound(0, 0) if callable(self._sound) else self._sound).shape[1]
-            self._layout = {1: "mono", 2: "stereo", 4: "quad", 6: "5.1", 8: "7.1"}.get(channels, "stereo")
-            self._channels = channels if self._layout != "stereo" else 2
-            self._audio = self._container.add_stream("aac", rate=SAMPLE_RATE_HZ, layout=self._layout)
-            self._audio.bit_rate = 96_000 * self._channels
-            self._audio.time_base = Fraction(1, SAMPLE_RATE_HZ)
+        return tagged(video)
+
+    def _sound_channels(self) -> int:
+        if self._sound is None:
+            return 0
+        return int((self._sound(0, 0) if callable(self._sound) else self._sound).shape[1])
+
+    def _audio_stream(self) -> Any:
+        """The sound's stream."""
+        channels = self._sound_channels()
+        self._layout = _layout_for(channels, self._named)
+        audio: Any = self._container.add_stream(self.sound_codec, rate=SAMPLE_RATE_HZ, layout=self._layout)
+        if self.sound_codec == "aac":
+            audio.bit_rate = 96_000 * channels
+        audio.time_base = Fraction(1, SAMPLE_RATE_HZ)
+        return audio
 
     def add(self, pixels: Pixels, frame_index: int) -> None:
         """One picture, uint8 [H, W, 3] of size_px (of any size if realtime), not written again by the caller.
@@ -240,14 +304,14 @@ class Recorder:
             self._encode_sound(round(self.frames / self._fps * SAMPLE_RATE_HZ))
 
     def _converted(self, pixels: Pixels) -> Any:
-        """uint8 [H, W, 3] sRGB as a yuv420p frame, BT.709 limited, its last row and column doubled where odd."""
+        """uint8 [H, W, 3] sRGB as a frame of pixel_format, BT.709 limited, its last row and column doubled where odd."""
         import av
         from av.video.reformatter import Interpolation
 
         if self._width % 2 or self._height % 2:
             pixels = np.pad(pixels, ((0, self._height % 2), (0, self._width % 2), (0, 0)), mode="edge")
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-        made = frame.reformat(format="yuv420p", dst_colorspace=BT709, src_color_range=2, dst_color_range=LIMITED,
+        made = frame.reformat(format=self.pixel_format, dst_colorspace=BT709, src_color_range=2, dst_color_range=LIMITED,
                               interpolation=Interpolation.BICUBIC | Interpolation.ACCURATE_RND, threads=1,
                               dst_color_trc=BT709, dst_color_primaries=BT709)  # fmt: skip
         made.time_base = 1 / self._fps
@@ -260,8 +324,11 @@ class Recorder:
         while self._sound_at + AAC_FRAME <= until or (last and self._sound_at < until):
             count = min(AAC_FRAME, until - self._sound_at)
             block = self._sound_block(self._sound_at, count)  # [count, channels]
-            planes = np.ascontiguousarray(block[:, : self._channels].T.astype(np.float32))
-            frame = av.AudioFrame.from_ndarray(planes, format="fltp", layout=self._layout)
+            if self.sound_codec != "aac":  # 16 bits, as the soundtrack is kept: the very samples
+                block = np.clip(np.rint(block * 32768.0), -32768, 32767)
+            form, kind = ("flt", np.float32) if self.sound_codec == "aac" else ("s16", np.int16)
+            packed = np.ascontiguousarray(block.astype(kind)).reshape(1, -1)  # in planes PyAV takes 7 channels at most
+            frame = av.AudioFrame.from_ndarray(packed, format=form, layout=self._layout)
             frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE_HZ, self._sound_at, Fraction(1, SAMPLE_RATE_HZ)
             for packet in self._audio.encode(frame):
                 self._container.mux(packet)

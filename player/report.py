@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -190,10 +191,15 @@ class Report:
         }
 
     def write(self, path: Path) -> None:
-        """stats() as JSON, beside its place and renamed there."""
+        """stats() as JSON, beside its place and renamed there. Raises OSError, and leaves nothing half written."""
         part = path.with_name(path.name + ".part")
-        part.write_text(json.dumps(self.stats(), indent=1, allow_nan=False, default=float) + "\n", encoding="utf-8")
-        os.replace(part, path)
+        try:
+            part.write_text(json.dumps(self.stats(), indent=1, allow_nan=False, default=float) + "\n", encoding="utf-8")
+            os.replace(part, path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise
 
     def summary(self) -> str:
         """One line for the log at the end."""
@@ -233,7 +239,7 @@ class Report:
         before, shot = self._previous, state.mix.shot
         if before is not None:
             played_on = before.transport.epoch == state.transport.epoch and not state.freeze and not before.freeze
-            moved = before.mix.shot.number != shot.number or before.place.loops != state.place.loops
+            moved = before.mix.shot.number != shot.number or _began_again(before, state)
             if not played_on or moved:
                 self._give_up_cut()
             if played_on and moved and not state.place.in_pause:
@@ -277,6 +283,14 @@ class Report:
     def _rate(self, intervals: Histogram) -> float:
         played_s = self._flipped_s - self._first_flip_s
         return intervals.total / played_s if played_s > 0 else 0.0
+
+
+def _began_again(before: ShowState, state: ShowState) -> bool:
+    """Whether the film has come round between two refreshes of one epoch. Another rate, loop or pause counts its loops
+    from 0 anew, from the position where the film is; loops tell nothing then, and the film frame does."""
+    if before.transport == state.transport:
+        return before.place.loops != state.place.loops
+    return state.place.frame < before.place.frame
 
 
 def resident_mib() -> float:

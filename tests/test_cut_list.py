@@ -32,10 +32,16 @@ def cut_lists(draw: st.DrawFn) -> CutList:
         into = draw(st.sampled_from(("cut", "fade") if number == 1 else ("cut", "dissolve", "fade")))
         out = draw(st.sampled_from(("cut", "fade")))
         colours = st.sampled_from(("black", "white"))
-        shots.append(Shot(
-            number, start, start + length, into, 0 if into == "cut" else draw(st.integers(1, length)),
-            draw(colours) if into == "fade" else "", out, 0 if out == "cut" else draw(st.integers(1, length)),
-            draw(colours) if out == "fade" else "", draw(CELL), draw(CELL)))
+        if into == "dissolve" and shots[-1].out == "fade":
+            into = "cut"
+        in_frames = 0 if into == "cut" else draw(st.integers(1, length))
+        in_colour = draw(colours) if into == "fade" else ""
+        out_frames = 0 if out == "cut" else draw(st.integers(1, length))
+        out_colour = draw(colours) if out == "fade" else ""
+        if into == out == "fade" and in_frames + out_frames > length:
+            out_colour = in_colour
+        shots.append(Shot(number, start, start + length, into, in_frames, in_colour, out, out_frames, out_colour,
+                          draw(CELL), draw(CELL)))
         start += length
     return CutList(draw(NAME), draw(st.sampled_from(RATES)), start, tuple(shots))
 
@@ -125,9 +131,26 @@ HEAD = "# film: f\n# rate: 24/1\n# frames: 48\nshot,start,end,in,in_frames,in_co
     (f"1,0,{'9' * 5000}", "end is '999"),
     ("1,0.5,48", "start is '0.5'"),
     ("", "holds no shot"),
+    ("1,0,48,fade,30,black,fade,20,white", "shot 1: fades in from black over 30 frames and out to white over 20, and has 48; "
+     "allowed: in_frames and out_frames of at most 48 together"),
+    ("1,0,24,cut,0,,fade,12,black\n2,24,48,dissolve,12",
+     "shot 1: fades out to black, and shot 2 dissolves in from its picture; allowed: "
+     "out = fade only where the next shot's in is cut or fade"),
 ])
 def test_an_unsound_list_says_what_is_wrong(rows: str, says: str) -> None:
     assert says in problems(HEAD + rows)
+
+
+@pytest.mark.parametrize("rows", [
+    "1,0,48,fade,28,black,fade,20,white", "1,0,48,fade,48,black,fade,48,black",
+    "1,0,24,fade,20,black\n2,24,48,dissolve,24,,fade,24,white",
+    "1,0,24,cut,0,,fade,12,black\n2,24,48,fade,12,white", "1,0,24,cut,0,,fade,24,black\n2,24,48"])
+def test_fades_that_meet_without_a_jump_are_sound(rows: str) -> None:
+    cuts = parse_csv(HEAD + rows, "cuts.csv")
+    for shot in cuts.shots:  # inside a shot the colour stays, or changes where the picture is (nearly) whole
+        seen = [cuts.mix_at(frame) for frame in range(shot.start, shot.end)]
+        for a, b in zip(seen, seen[1:], strict=False):
+            assert a.fade_colour in ("", b.fade_colour) or b.fade_colour == "" or min(a.fade, b.fade) > 0.9
 
 
 def test_every_problem_is_said_at_once() -> None:

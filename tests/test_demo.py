@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
+import sys
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -108,6 +112,79 @@ def test_without_a_screen_the_demo_is_recorded_rendered_and_laid_out(
         assert sum(1 for _ in remake.decode(video=0)) == FRAMES
     with av.open(str(out / "live.mp4")) as live:
         assert sum(1 for _ in live.decode(video=0)) >= 40
+
+
+@pytest.fixture
+def small_demo(film: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The demo is the grey film, and this machine has neither display nor sound."""
+    toml = film.with_name("demo.toml")
+    toml.write_text('name = "grey"\n[film]\nfile = "film.mp4"\ncuts = "cuts.csv"\n[play]\nsource = "film"\n'
+                    '[output.main]\nsize = [96, 54]\nrefresh_hz = 30\n[control]\nosc_port = 0\n', encoding="utf-8")
+    monkeypatch.setattr(demo, "demo_path", lambda: toml)
+    monkeypatch.setattr(demo, "missing_for_a_window", lambda: ["display"])
+    return toml
+
+
+@pytest.mark.parametrize("late_in", ["the opening", "the last refresh", "the recording's end", "the closing"])
+def test_ctrl_c_at_any_moment_of_the_live_part_ends_the_demo(
+        small_demo: Path, late_in: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from player.live_recorder import LiveRecorder
+    from player.screen.offscreen import Offscreen
+    from player.sources.film_reader import FilmSource
+
+    owner, name = {"the opening": (FilmSource, "open"), "the last refresh": (LiveRecorder, "take"),
+                   "the recording's end": (LiveRecorder, "finish"), "the closing": (Offscreen, "close")}[late_in]
+    real, begun_s, sent = getattr(owner, name), time.monotonic(), list[str]()
+
+    def stopped(self: object, *given: object) -> object:
+        if not sent and (name != "take" or time.monotonic() - begun_s > 0.9):
+            sent.append(name)
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(self, *given)
+
+    def slowly(self: FilmSource) -> None:  # so that the opening alone takes longer than the demo is to be played
+        time.sleep(0.4)
+        real_open(self)
+
+    real_open = FilmSource.open
+    monkeypatch.setattr(FilmSource, "open", slowly)
+    monkeypatch.setattr(owner, name, stopped)
+    out = tmp_path / "demo"
+    assert cli.main(["demo", "--out", str(out), "--seconds", "0.5"]) == 130
+    assert sent and {p.name for p in out.iterdir()} <= {"live.mp4", "live.json"}
+
+
+def test_outputs_that_cannot_be_written_are_all_said_before_the_work_begins(
+        small_demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(demo, "run_player", lambda *argv: pytest.fail("the work began"))
+    for name in ("timing.txt", "contact_sheet.png", "live.json.part"):
+        (tmp_path / name).mkdir()
+    assert cli.main(["demo", "--out", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 3 and all(name in said for name in ("timing.txt", "contact_sheet.png", "live.json"))
+    assert {p.name for p in tmp_path.iterdir()} == {"timing.txt", "contact_sheet.png", "live.json.part"}
+
+
+def test_a_sheet_that_cannot_be_written_costs_one_sentence_and_leaves_nothing(
+        film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "x.png").mkdir()
+    for name, says in (("x.png", "is a folder"), ("x.txt", ".png"), ("none/x.png", "not there")):
+        assert contact_sheet.main([str(film.with_name("cuts.csv")), str(film), "-o", str(tmp_path / name)]) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1 and says in said and str(tmp_path) in said
+    assert [p.name for p in tmp_path.iterdir()] == ["x.png"]
+
+
+def test_a_missing_sound_library_is_not_called_a_missing_sound_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Missing:
+        def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+            if name == "sounddevice":
+                raise OSError("PortAudio library not found")
+
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Missing(), *sys.meta_path])
+    missing = demo.missing_for_a_window()
+    assert "apt-get install libportaudio2" in missing[-1] and "sound card" not in missing
 
 
 def test_a_demo_that_was_played_by_the_fallback_says_so_in_the_table() -> None:

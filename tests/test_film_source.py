@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -186,3 +187,129 @@ def test_a_film_that_is_cut_while_it_plays_raises_and_does_not_show_a_wrong_fram
         except Exception:
             failed += 1
     assert failed > 0 and all(asked == seen for asked, seen in shown)
+
+
+def coded(path: Path, codec: str, form: str = "", **options: str) -> Path:
+    """The numbered film in another codec and container, with two B-frames between others and a key frame every 12."""
+    with av.open(str(path), "w", format=form or None) as film:
+        stream: Any = film.add_stream(codec, rate=RATE, options={"bf": "2", "g": "12", **options})
+        stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
+        stream.bit_rate = 4_000_000
+        for number in range(FRAMES):
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(numbered(number), "rgb24").reformat(format="yuv420p")))
+        film.mux(stream.encode(None))
+    return path
+
+
+def copied(film: Path, path: Path, change: Callable[[Any], None]) -> Path:
+    """A film's packets in another file, each changed on the way."""
+    with av.open(str(film)) as source, av.open(str(path), "w") as out:
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.size:
+                packet.stream = stream
+                change(packet)
+                out.mux(packet)
+    return path
+
+
+def wrong_in(path: Path, first: int = 0) -> dict[str, list[tuple[int, int]]]:
+    """(asked, seen) of all frames that are not the right ones, by the ways to reach them."""
+    reader = FilmReader(path)
+    reader.open()
+    rng = np.random.default_rng(1)
+    ways = {"at once": [reader.frames - 1, 0, reader.frames // 2], "in order": list(range(reader.frames)),
+            "backwards": list(range(reader.frames - 1, -1, -5)), "at random": rng.integers(0, reader.frames, 50).tolist()}
+    seen = {way: [(n, number_in(reader.picture(n)) - first) for n in ns] for way, ns in ways.items()}
+    reader.close()
+    return {way: [pair for pair in pairs if pair[0] != pair[1]] for way, pairs in seen.items() if any(a != b for a, b in pairs)}
+
+
+@pytest.fixture
+def few_read_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a short film is sought in as a long one is."""
+    monkeypatch.setattr("player.sources.film_reader.READ_ON_FRAMES", 6)
+
+
+@pytest.mark.usefixtures("few_read_on")
+@pytest.mark.parametrize(("suffix", "codec", "form"), [
+    (".ts", "libx264", "mpegts"), (".m2ts", "libx264", "mpegts"), (".ts", "mpeg2video", "mpegts"),
+    (".mpg", "mpeg2video", "mpeg"), (".avi", "mpeg4", "avi"), (".avi", "libx264", "avi"), (".mkv", "libx264", "matroska"),
+    (".flv", "libx264", "flv"), (".mov", "mpeg4", "mov"), (".mp4", "libx264", "mp4")])  # fmt: skip
+def test_every_frame_is_right_in_every_container_however_it_is_reached(
+        tmp_path: Path, suffix: str, codec: str, form: str) -> None:
+    more = {"x264-params": "open-gop=1:keyint=12:bframes=2"} if codec == "libx264" else {}
+    path = coded(tmp_path / f"film{suffix}", codec, form, **more)
+    assert probe_film(path)[:2] == (RATE, FRAMES)
+    assert wrong_in(path) == {}
+
+
+@pytest.mark.usefixtures("few_read_on")
+def test_frames_of_an_avi_with_packed_b_frames_are_counted(tmp_path: Path) -> None:
+    """As DivX and Xvid wrote them: a B-frame in the packet of the frame after it, then a packet that says nothing new."""
+    path = tmp_path / "packed.avi"
+    nothing = b"\0\0\1\xb6" + bytes([0b01010000, 0b01011111])
+    with av.open(str(coded(tmp_path / "plain.avi", "mpeg4", bf="1"))) as source, av.open(str(path), "w") as out:
+        stream = out.add_stream_from_template(source.streams.video[0])
+        whole = [bytes(p) for p in source.demux(source.streams.video[0]) if p.size]
+        b_frame = [data[data.index(b"\0\0\1\xb6") + 4] >> 6 == 2 for data in whole]
+        for i, data in enumerate(whole):
+            if b_frame[i]:
+                data = nothing
+            elif i + 1 < len(whole) and b_frame[i + 1]:
+                data += whole[i + 1]
+            if i == 0:
+                at = data.index(b"\0\0\1\xb6")
+                data = data[:at] + b"\0\0\1\xb2DivX503b1393p" + data[at:]
+            packet = av.Packet(data)
+            packet.stream, packet.pts, packet.dts = stream, i, i
+            packet.time_base = 1 / RATE
+            packet.is_keyframe = data[data.index(b"\0\0\1\xb6") + 4] >> 6 == 0
+            out.mux(packet)
+    assert sum(b_frame) > 20 and probe_film(path)[:2] == (RATE, FRAMES)
+    assert wrong_in(path) == {}
+
+
+@pytest.mark.usefixtures("few_read_on")
+def test_a_trimmed_film_plays_the_frames_that_its_edit_list_shows(film_path: Path, tmp_path: Path) -> None:
+    def earlier(packet: Any) -> None:
+        by = round(17 / RATE / packet.time_base)
+        packet.pts, packet.dts = packet.pts - by, packet.dts - by
+
+    path = copied(film_path, tmp_path / "trimmed.mp4", earlier)
+    assert probe_film(path)[:2] == (RATE, FRAMES - 17)
+    assert wrong_in(path, first=17) == {}
+
+
+@pytest.mark.usefixtures("few_read_on")
+def test_frames_whose_stamps_are_in_the_order_of_coding_are_counted(tmp_path: Path) -> None:
+    def as_coded(packet: Any) -> None:
+        packet.pts = packet.dts
+
+    path = copied(coded(tmp_path / "film.mp4", "mpeg4"), tmp_path / "wrong.mp4", as_coded)
+    reader = FilmReader(path)
+    reader.open()
+    first = number_in(reader.picture(0))  # those before stand before time 0
+    assert first <= 2 and reader.frames >= FRAMES - 2
+    reader.close()
+    assert wrong_in(path, first) == {}
+
+
+def test_an_avi_that_leaves_frames_out_is_of_no_constant_rate(tmp_path: Path) -> None:
+    def later(packet: Any) -> None:
+        if packet.dts > 30:
+            packet.pts, packet.dts = None, packet.dts + 2
+
+    path = copied(coded(tmp_path / "film.avi", "mpeg4"), tmp_path / "holes.avi", later)
+    with pytest.raises(ShowError, match="variable frame rate: it leaves out 2 of 74 frames"):
+        probe_film(path)
+
+
+@pytest.mark.parametrize(("name", "codec"), [("x y.h264", "libx264"), ("x.m2v", "mpeg2video")])
+def test_a_raw_stream_is_no_source_and_it_is_said_what_to_do(tmp_path: Path, name: str, codec: str) -> None:
+    path = coded(tmp_path / name, codec, "h264" if codec == "libx264" else "mpeg2video")
+    with pytest.raises(ShowError, match="is a raw stream") as told:
+        FilmSource(a_show(), path, "film").open()
+    (problem,) = told.value.problems
+    assert problem.hint in ("ffmpeg -i 'x y.h264' -crf 14 'x y.mp4'", "ffmpeg -i x.m2v -crf 14 x.mp4")
+    assert probe_film(path)[1] == FRAMES, "its frames can be counted all the same"

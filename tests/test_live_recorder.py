@@ -126,3 +126,24 @@ def test_the_sound_is_not_read_again_when_it_is_given(
     assert not read
     live(small_show(), pcm=None)
     assert len(read) == 1
+
+
+@pytest.mark.parametrize(("layout", "channels"), [("quad", 4), ("4.0", 4), ("5.0", 5)])
+def test_a_recording_keeps_all_channels_of_the_soundtrack_as_its_file_calls_them(
+        tmp_path: Path, layout: str, channels: int) -> None:
+    import av
+
+    show, path = small_show(), tmp_path / "sound.wav"
+    pcm = np.full((round(show.film.duration_s * 48000), channels), LEVEL, np.int16)
+    with av.open(str(path), "w") as out:
+        wav = out.add_stream("pcm_s16le", rate=48000, layout=layout)
+        frame = av.AudioFrame.from_ndarray(pcm.reshape(1, -1), "s16", layout)
+        frame.sample_rate = 48000
+        out.mux(wav.encode(frame))
+    recorder = LiveRecorder(tmp_path / "a.mp4", SIZE, RATE, replace(show, film=replace(show.film, sound=path)), pcm=pcm)
+    for i, state in enumerate(refreshes(show, 12)):
+        recorder.take(state, i, grey())
+    with av.open(str(recorder.finish())) as container:
+        stream = container.streams.audio[0]
+        samples = np.concatenate([f.to_ndarray() for f in container.decode(stream)], axis=1)  # [channels, samples]
+        assert stream.layout.name == layout and (np.abs(samples).max(axis=1) > 0.4).tolist() == [True] * channels

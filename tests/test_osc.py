@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -21,6 +22,7 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 from player.control.listeners import EXPIRY_S, MAX_LISTENERS, MAX_REPLIES_A_S, Budget, Listeners
 from player.control.osc import MAX_WAITING_MESSAGES, OscServer
 from player.control.osc_packet import MAX_MESSAGES, NTP_TO_UNIX_S, BadPacket, format_message, read_packet
+from player.show.config import load_venue, with_venue
 from player.show.problem import ShowError
 from player.show.show import Control, Look, Show
 from player.state import Command, first_state
@@ -318,6 +320,19 @@ def test_only_allowed_senders_are_heard(allow: tuple[str, ...], heard: bool) -> 
     bench.server.close()
     bench.socket.close()
     assert bool(bench.posted) == heard
+
+
+@pytest.mark.parametrize(("written", "heard"), [("allow = []\n", False), ("", True)])
+def test_an_empty_list_of_senders_lets_nobody_in_and_none_at_all_everybody(
+        tmp_path: Path, written: str, heard: bool) -> None:
+    (tmp_path / "venue.toml").write_text("[control]\n" + written)
+    bench = Bench(with_venue(small_show(), load_venue(tmp_path / "venue.toml")))
+    bench.server.start()
+    bench.send(format_message("/cineml/transport/pause"))
+    wait_until(lambda: seen(bench, 1) if heard else bench.server.counts["refused"] == 1)
+    assert bool(bench.posted) == heard
+    bench.server.close()
+    bench.socket.close()
 
 
 def test_a_port_in_use_is_said_with_what_to_try() -> None:

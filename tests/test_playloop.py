@@ -17,7 +17,7 @@ from player.screen.offscreen import Offscreen
 from player.screen.projector import Projector
 from player.show.cut_list import Shot
 from player.show.score import Score, ScoreShot
-from player.show.show import Output
+from player.show.show import Output, SoundOut
 from player.sources.frame import Frame
 from player.sources.inference import Inference
 from player.state import FRAME_TOLERANCE, Command
@@ -141,6 +141,54 @@ def test_where_there_is_a_fallback_film_it_plays_while_the_model_fails(screen):
     parts = parts_for(a_show(), screen, Painter(fails=lambda position: True), fallback=Painter("fallback"))
     seen = run(parts, 1.0)
     assert_never_early_and_mostly_right(seen)
+
+
+class Ticking:
+    """A clock and a screen that need no time: each flip comes 1/30 s after the one before."""
+
+    name, refresh_hz, renderer, size_px, framebuffer = "wall", 30.0, "none", SIZE, None
+    now_s = 5.0
+
+    def show_time_at(self, monotonic_s):
+        return monotonic_s - 4.9
+
+    def next_flip_s(self):
+        return self.now_s + 1 / 30
+
+    def swap(self):
+        self.now_s = self.next_flip_s()
+        return self.now_s
+
+    def resize(self, size_px):
+        pass
+
+    def draw(self, *drawn):
+        pass
+
+    def read(self):
+        return np.zeros((1, 1, 3), np.uint8)
+
+
+@pytest.mark.parametrize("lead_s", [0.0, 0.15])
+@pytest.mark.parametrize("delay_ms", [0.0, 60.0, 500.0, -60.0, -500.0])
+def test_with_every_picture_delay_the_film_begins_with_its_first_frame_and_its_sound_in_time(lead_s, delay_ms):
+    show, ticking, seen = a_show(sound=SoundOut(delay_ms=delay_ms)), Ticking(), []
+    painter = Painter()
+    parts = playloop.Parts(show=show, clock=ticking, screen=ticking, compositor=ticking, projector=ticking,
+                           inference=Inference({"generator": painter}, show, None),
+                           report=Report(show, painter.facts, refresh_hz=30.0),
+                           take=lambda state, refresh, pixels: seen.append((ticking.now_s, state)))
+    playloop.play(parts, 1.4, lead_s)
+    parts.inference.close()
+    frames = [state.place.frame for _, state in seen]
+    assert frames[0] == 0 and sorted(set(frames)) == list(range(max(frames) + 1)) and max(frames) >= 30
+    begin_s = seen[0][1].transport.show_origin_s
+    sound_from_s = ticking.show_time_at(5.0 + 1 / 30) + lead_s - 0.3 / 30 if lead_s else 0.0
+    assert begin_s >= sound_from_s, "its first sample is ahead of what the sound card has been given"
+    for flipped_s, state in seen[frames.index(2):]:  # what is under way is seen when it is heard
+        assert state.show_time_s == pytest.approx(ticking.show_time_at(flipped_s) + delay_ms / 1000)
+    longest_s = max(lead_s, 0.0, delay_ms / 1000 if lead_s else 0.0) + max(-delay_ms / 1000, 0.0) + 0.1
+    assert frames.index(1) <= (longest_s + 1 / 24) * 30
 
 
 def test_a_slow_model_shows_no_shot_early(screen):

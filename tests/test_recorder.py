@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from player.recorder import Recorder
+from player.recorder import Recorder, layout_of
 from player.show.problem import ShowError
 from player.sources.film_reader import FilmReader, probe_film
 
@@ -111,9 +111,56 @@ def test_the_sound_is_as_long_as_the_picture_whatever_is_given(tmp_path: Path) -
             assert audio.duration * audio.time_base == 2
 
 
-@pytest.mark.parametrize("channels", [1, 2, 6])
-def test_mono_stereo_and_5_1_keep_their_channels(tmp_path: Path, channels: int) -> None:
-    assert sound_of(record(tmp_path / "s.mp4", 24, click_track(48000, [100], channels))).shape[1] == channels
+def peaks_in(path: Path) -> tuple[str, list[float]]:
+    """What the film calls its channels, and the loudest of each."""
+    import av
+
+    with av.open(str(path)) as container:
+        stream = container.streams.audio[0]
+        packed = av.AudioResampler(format="flt", layout=stream.layout)
+        channels = len(stream.layout.channels)
+        blocks = [r.to_ndarray().reshape(-1, channels) for f in container.decode(stream) for r in packed.resample(f)]
+        return stream.layout.name, np.abs(np.concatenate(blocks)).max(axis=0).tolist()
+
+
+@pytest.mark.parametrize(("named", "kept"), [
+    *[(n, n) for n in ("mono", "stereo", "3.0", "4.0", "quad", "5.0", "5.1", "7.1")], ("2.1", "2.1"), ("5.1(side)", "5.1"),
+    ("6.1", ""), *[(count, "") for count in range(1, 9)], ("7.1(top)", ""), ("octagonal", "")])  # fmt: skip
+def test_every_channel_of_a_sound_is_kept_in_its_place(tmp_path: Path, named: str | int, kept: str) -> None:
+    import av
+
+    count = named if isinstance(named, int) else 8 if named == "7.1(top)" else len(av.AudioLayout(named).channels)
+    low = named == "2.1" or (isinstance(named, str) and named[1:2] == "." and named[:3] in ("5.1", "7.1"))
+    t = np.arange(24000) / 48000
+    for channel in range(count):
+        sound = np.zeros((24000, count), np.float32)
+        # A low-frequency effect, where a file names one, is coded without what lies above 250 Hz.
+        sound[:, channel] = 0.5 * np.sin(2 * np.pi * (80 if low else 1000) * t)
+        path = record(tmp_path / "s.mp4", 12, sound, layout=named if isinstance(named, str) else f"{named} channels")
+        layout, peaks = peaks_in(path)
+        assert [round(p, 1) for p in peaks] == [0.5 if i == channel else 0.0 for i in range(count)]
+        assert layout == kept or not kept
+
+
+def test_a_sound_of_more_than_eight_channels_is_refused_before_the_show(tmp_path: Path) -> None:
+    with pytest.raises(ShowError, match="cannot hold a sound of 9 channels; allowed: 1 to 8"):
+        Recorder(tmp_path / "s.mp4", SIZE, RATE, np.zeros((100, 9), np.float32))
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_channels_of_a_sound_file_are_called_as_it_says(tmp_path: Path) -> None:
+    import av
+
+    for layout in ("quad", "4.0", "7.1"):
+        with av.open(str(tmp_path / "s.wav"), "w") as out:
+            stream = out.add_stream("pcm_s16le", rate=48000, layout=layout)
+            silence = np.zeros((1, 480 * len(av.AudioLayout(layout).channels)), np.int16)
+            frame = av.AudioFrame.from_ndarray(silence, "s16", layout)
+            frame.sample_rate = 48000
+            out.mux(stream.encode(frame))
+        assert layout_of(tmp_path / "s.wav") == layout
+    (tmp_path / "no.wav").write_text("no sound")
+    assert layout_of(tmp_path / "no.wav") == layout_of(tmp_path / "missing.wav") == layout_of(None) == ""
 
 
 def test_sound_may_be_a_function_so_that_a_long_recording_holds_none_of_it(tmp_path: Path) -> None:
@@ -253,3 +300,33 @@ def test_a_picture_of_another_size_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="96 x 64"):
         r.add(np.zeros((10, 10, 3), np.uint8), 0)
     r.abort()
+
+
+def test_two_recordings_of_one_name_at_once_are_both_whole_and_the_last_stays(tmp_path: Path) -> None:
+    path = tmp_path / "o.mp4"
+    first, second = (Recorder(path, SIZE, RATE) for _ in range(2))
+    for i in range(12):
+        first.add(level(i), i)
+        second.add(level(i + 20), i)
+    first.finish()
+    assert levels_in(path) == list(range(12))
+    second.finish()
+    assert levels_in(path) == list(range(20, 32)) and os.listdir(tmp_path) == ["o.mp4"]
+
+
+def test_processes_that_record_one_name_do_not_share_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = []
+    for process in (41, 42):
+        monkeypatch.setattr("player.recorder.os.getpid", lambda process=process: process)
+        monkeypatch.setattr("player.recorder._made", iter([1]))
+        with Recorder(tmp_path / "o.mp4", SIZE, RATE) as r:
+            r.add(level(1), 0)
+            names += os.listdir(tmp_path)
+        (tmp_path / "o.mp4").unlink()
+    assert len(set(names)) == 2 and all(".part" in name for name in names)
+
+
+@pytest.mark.parametrize("name", ["", ".", "/"])
+def test_a_name_that_names_no_file_is_said(name: str) -> None:
+    with pytest.raises(ShowError, match="names no file"):
+        Recorder(Path(name), SIZE, RATE)

@@ -100,6 +100,30 @@ def test_a_shot_that_passed_without_a_picture_was_never_shown() -> None:
     assert report.stats()["cuts"][0]["shown_s"] is None and report.missed_cuts == 1
 
 
+@pytest.mark.parametrize(("address", "value"), [("rate", 0.5), ("rate", 2.0), ("loop", False), ("pause", None)])
+def test_another_rate_or_no_loop_after_the_first_loop_is_no_cut(address: str, value: Any) -> None:
+    report = Report(small_show(), facts, refresh_hz=HZ)
+    played(report, 5.5, commands=lambda i: [Command(f"/cineml/transport/{address}", value)] if i == 312 else [])
+    assert [c["frame"] for c in report.stats()["cuts"]] == [24, 33, 72, 96, 0]
+
+
+def test_the_loop_is_a_cut_in_the_very_refresh_that_changes_the_rate_too() -> None:
+    report = Report(small_show(), facts, refresh_hz=HZ)
+    played(report, 5.3, commands=lambda i: [Command("/cineml/transport/rate", 0.5)] if i == 300 else [])
+    assert [c["frame"] for c in report.stats()["cuts"]] == [24, 33, 72, 96, 0]
+
+
+def test_stats_that_a_disk_has_no_room_for_leave_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, text: str, encoding: str) -> None:
+        path.write_bytes(text.encode(encoding)[:10])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space"):
+        Report(small_show(), facts).write(tmp_path / "stats.json")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_seek_is_no_cut() -> None:
     report = Report(small_show(), facts, refresh_hz=HZ)
     played(report, 0.9, commands=lambda i: [Command("/cineml/transport/seek_frame", 50)] if i == 20 else [])

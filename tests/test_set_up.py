@@ -34,9 +34,11 @@ class Machine:
         lines = "\n".join(f"\t{name} (libc6,x86-64) => /lib/{name}" for name in names)
         self.command("ldconfig", f"cat <<'LINES'\n{lines}\nLINES")
 
-    def set_up(self, goal: str = "demo", path: str = os.environ["PATH"]) -> subprocess.CompletedProcess[str]:
-        env = {**os.environ, "PATH": f"{self.commands}:{path}", "VENV": ".venv", "LOG": str(self.log)}
-        return subprocess.run([self.clone / "tools/set_up.sh", goal], env=env, capture_output=True, text=True, timeout=60)
+    def set_up(self, goal: str = "demo", path: str = os.environ["PATH"], venv: str = ".venv",
+               stdin: int = subprocess.DEVNULL) -> subprocess.CompletedProcess[str]:
+        env = {**os.environ, "PATH": f"{self.commands}:{path}", "VENV": venv, "LOG": str(self.log)}
+        return subprocess.run([self.clone / "tools/set_up.sh", goal], env=env, stdin=stdin, capture_output=True, text=True,
+                              timeout=60)
 
     def calls(self) -> list[str]:
         """What was called since the last time this was asked."""
@@ -169,6 +171,72 @@ def test_without_root_sudo_is_asked_if_it_answers_without_a_password(machine: Ma
     asked, update, install, _ = machine.calls()
     assert asked == "sudo true" and update.startswith("sudo apt-get update")
     assert "apt-get install" in install and install.endswith(" libportaudio2")
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_where_sudo_wants_a_password_it_is_asked_for_once_and_only_at_a_terminal(machine: Machine, knows: bool) -> None:
+    machine.libraries("libGL.so.1", "libEGL.so.1")
+    machine.command("id", "echo 1000")
+    machine.command("sudo", f'echo "sudo $*" >> "$LOG"; case $1 in -n) exit 1;; -v) exit {0 if knows else 1};; esac')
+    done = machine.set_up()
+    assert machine.calls()[0] == "sudo -n true" and "password" not in done.stdout
+    assert done.stderr.rstrip().endswith("apt-get install libportaudio2")
+    (machine.clone / ".venv/.set_up_demo").unlink()
+    ours, its = os.openpty()
+    try:
+        done = machine.set_up(stdin=its)
+    finally:
+        os.close(ours)
+        os.close(its)
+    assert done.returncode == 0 and done.stdout.count("your password") == 1
+    calls = machine.calls()
+    assert calls[:2] == ["sudo -n true", "sudo -v"] and calls.count("sudo -v") == 1
+    if knows:
+        assert calls[2] == "sudo apt-get update -qq" and calls[3].endswith("--no-install-recommends libportaudio2")
+    else:
+        assert done.stderr.rstrip().endswith("apt-get install libportaudio2") and len(calls) == 3
+
+
+def test_a_folder_that_is_no_environment_is_never_erased(machine: Machine, tmp_path: Path) -> None:
+    holiday = tmp_path / "my holiday"
+    holiday.mkdir()
+    (holiday / "picture.jpg").write_text("dear")
+    done = machine.set_up(venv=str(holiday))
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "pyvenv.cfg" in done.stderr
+    assert [p.name for p in holiday.iterdir()] == ["picture.jpg"] and not machine.calls()
+    done = machine.set_up(venv=str(holiday / "picture.jpg"))
+    assert done.returncode == 1 and (holiday / "picture.jpg").read_text() == "dear"
+
+
+@pytest.mark.parametrize("before", ["nothing", "an empty folder", "a broken environment"])
+def test_an_environment_is_made_where_there_is_none_and_anew_where_it_is_broken(
+        machine: Machine, tmp_path: Path, before: str) -> None:
+    venv = tmp_path / "an environment"
+    if before != "nothing":
+        venv.mkdir()
+    if before == "a broken environment":
+        (venv / "pyvenv.cfg").write_text("home = /no/such/python\n")
+    machine.command("python3", f'[ "$2" = venv ] && {{ echo "python3 $*" >> "$LOG"; exit 1; }}\nexec {sys.executable} "$@"')
+    machine.set_up(venv=str(venv))
+    assert machine.calls() == [f"python3 -m venv -- {venv}"] and not venv.exists()
+
+
+def make_clean(clone: Path, venv: str) -> subprocess.CompletedProcess[str]:
+    shutil.copy(REPO / "Makefile", clone / "Makefile")
+    return subprocess.run(["make", "-C", str(clone), "clean", f"VENV={venv}"], capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_clean_removes_an_environment_by_its_whole_name_and_nothing_else(tmp_path: Path) -> None:
+    for name in ("a", "b", "a b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "pyvenv.cfg").write_text("")
+    assert make_clean(tmp_path, "a b").returncode == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["Makefile", "a", "b"]
+    (tmp_path / "a" / "pyvenv.cfg").rename(tmp_path / "a" / "letter")
+    done = make_clean(tmp_path, "a")
+    assert done.returncode == 0 and "pyvenv.cfg" in done.stdout and (tmp_path / "a" / "letter").exists()
+    assert make_clean(tmp_path, "never made").returncode == 0
 
 
 def test_without_root_and_sudo_one_sentence_names_what_is_missing(machine: Machine) -> None:

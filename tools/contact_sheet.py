@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,11 +16,13 @@ from PIL import Image, ImageDraw, ImageFont
 from player.show.cut_list import CutList, Shot, read_csv
 from player.show.film import format_timecode
 from player.show.problem import Problem, ShowError
+from tools.whole_file import output_problems, write_whole
 
 Pixels = npt.NDArray[np.uint8]
 
 GROUND, INK, FAINT = (18, 18, 18), (235, 235, 235), (150, 150, 150)
 MARGIN, GAP, TEXT_PX = 16, 6, 13
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 
 
 @dataclass(frozen=True)
@@ -119,14 +120,15 @@ def make_sheet(films: Sequence[tuple[str, Path]], cuts: CutList, out: Path, aspe
                columns: int = 6) -> None:
     """Writes the sheet of some films that share a cut list, in the order given, beside its place and renames it there.
 
-    films: (name, path). aspect: see pick_frames. out: .png or .jpg. Raises ShowError for a film that cannot be read.
+    films: (name, path). aspect: see pick_frames. out: .png or .jpg. Raises ShowError for a film that cannot be read or a
+    sheet that cannot be written, and leaves nothing half written.
     """
+    if found := output_problems(out, tuple(FORMATS)):
+        raise ShowError(found)
     wanted = [middle_frame(shot) for shot in cuts.shots]
     strips = [Strip(name, pick_frames(path, wanted, aspect)) for name, path in films]
     sheet = draw_sheet(strips, cuts, columns)
-    part = out.with_name(f".{out.stem}.part{out.suffix}")
-    sheet.save(part)
-    os.replace(part, out)
+    write_whole(out, lambda part: sheet.save(part, FORMATS[out.suffix.lower()]))
 
 
 def main(argv: list[str] | None = None) -> int:

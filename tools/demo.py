@@ -7,8 +7,8 @@ for 20 s, recorded; then the whole show rendered; a contact sheet and a table of
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.resources
-import os
 import socket
 import sys
 import time
@@ -21,6 +21,7 @@ from player.show.problem import Problem, ShowError
 from player.show.show import Show
 
 LIVE_S = 20.0
+PORTAUDIO = "PortAudio, the system's sound library (on Debian and Ubuntu: apt-get install libportaudio2)"
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,11 @@ def missing_for_a_window() -> list[str]:
     missing = ["display"] if display_problem() else []
     try:
         import sounddevice
-
+    except OSError:  # the library of the system that it stands on: the card may well be there
+        return [*missing, PORTAUDIO]
+    try:
         sounddevice.check_output_settings()
-    except Exception:  # OSError without PortAudio, PortAudioError or ValueError without a device: no sound, whatever the reason
+    except Exception:  # PortAudioError or ValueError without a device: no sound, whatever the reason
         missing.append("sound card")
     return missing
 
@@ -74,18 +77,22 @@ def osc_options(show: Show) -> list[str]:
 
 
 def run_player(*argv: str | Path) -> Run:
-    """A player verb in this process. Raises SystemExit with its code where it fails."""
+    """A player verb in this process. Raises SystemExit with its code where it fails, and KeyboardInterrupt where it was
+    stopped: play ends calmly on Ctrl-C, at whatever moment that comes; so does what would have followed it."""
     from player.__main__ import main as player_main
 
     told: list[Mapping[str, Any]] = [{}, {}]
+    stopped: list[str] = []
 
     def ended(*numbers: Mapping[str, Any]) -> None:
         told[:] = numbers
 
     begin_s = time.perf_counter()
-    code = player_main([str(a) for a in argv], ended)
+    code = player_main([str(a) for a in argv], ended, stopped=stopped)
     if code:
         raise SystemExit(code)
+    if stopped:
+        raise KeyboardInterrupt
     return Run(time.perf_counter() - begin_s, *told)
 
 
@@ -129,10 +136,29 @@ def table(rows: Sequence[tuple[str, str]]) -> str:
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
 
+def try_outputs(*paths: Path) -> None:
+    """Raises ShowError with every file that could not be written, before the work that it would be the result of."""
+    found = []
+    for path in paths:
+        trial = path.with_name(path.name + ".part")
+        try:
+            if path.exists() and not path.is_file():
+                found.append(Problem(str(path), "is a folder" if path.is_dir() else "is no file", "a file to write"))
+                continue
+            trial.open("wb").close()
+            trial.unlink()
+        except OSError as e:
+            given = f"cannot be written ({e.strerror})"
+            found.append(Problem(str(path), given, "a folder that can be written", "another --out"))
+    if found:
+        raise ShowError(found)
+
+
 def record_and_render(path: Path, show: Show, out: Path, live_s: float) -> bool:
     """Plays offscreen in real time and records it, renders everything, and leaves sheet and table in `out`. Returns
     whether every picture was made by the source that the show asks for."""
     from tools.contact_sheet import make_sheet
+    from tools.whole_file import write_whole
 
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -140,19 +166,16 @@ def record_and_render(path: Path, show: Show, out: Path, live_s: float) -> bool:
         raise ShowError(Problem(f"--out {out}", f"cannot be made ({e.strerror})", "a folder that may be written")) from None
     take, remake, sheet, timing, stats = (
         out / name for name in ("live.mp4", "remake.mp4", "contact_sheet.png", "timing.txt", "live.json"))
+    try_outputs(take, remake, sheet, timing, stats)
     print(f"Playing offscreen in real time for {live_s:.0f} s, recording it.", flush=True)
     live = run_player("play", path, "--offscreen", "--duration", f"{live_s:g}", "--record", take, "--stats", stats,
                       *osc_options(show))
-    if live.took_s < live_s - 1:
-        raise KeyboardInterrupt  # play ends calmly on Ctrl-C; so does what would have followed it
     print("Rendering the whole show, every frame, with its soundtrack.", flush=True)
     rendered = run_player("render", path, remake, "--keep-going")  # the table says what failed
     films = [("film", show.film.path)] if show.film.path else []
     make_sheet([*films, ("remake", remake)], show.cuts, sheet, show.film.aspect if show.output.fit == "contain" else None)
     text = table(timing_rows(live, rendered, show))
-    part = timing.with_suffix(".part")
-    part.write_text(text + "\n", encoding="utf-8")
-    os.replace(part, timing)
+    write_whole(timing, lambda part: part.write_text(text + "\n", encoding="utf-8"))
     print("\n" + text + "\n")
     print(table([("recorded live", str(take)), ("rendered whole", str(remake)), ("contact sheet", str(sheet)),
                  ("timing table", str(timing)), ("its numbers", str(stats))]))
@@ -185,7 +208,8 @@ def main(argv: list[str] | None = None) -> int:
     from player.control.keyboard import help_text
 
     print(help_text())
-    run_player("play", path, *osc_options(show))
+    with contextlib.suppress(KeyboardInterrupt):  # closing the window and Ctrl-C both end it as it should end
+        run_player("play", path, *osc_options(show))
     return 0
 
 

@@ -38,11 +38,19 @@ missing_packages() {
 }
 
 as_root=()
+asked_sudo=no
 may_install() {
     has apt-get || return 1
     [[ $(id -u) == 0 ]] && return 0
+    has sudo || return 1
     as_root=(sudo -n)
-    has sudo && sudo -n true 2>/dev/null
+    sudo -n true 2>/dev/null && return 0
+    # It wants a password: it is asked for once, and only where somebody sits who can type it.
+    [[ $asked_sudo == no && -t 0 ]] || return 1
+    asked_sudo=yes
+    say "system packages are missing; sudo may ask for your password to install them with apt-get"
+    sudo -v || return 1
+    as_root=(sudo)
 }
 
 lists_are_fresh=no
@@ -80,9 +88,14 @@ find_python() {
     return 1
 }
 
+# VENV may name any folder by mistake: only an environment that does not work, or nothing, gives way to a new one.
+may_erase() { [[ ( ! -e $venv && ! -L $venv ) || -f $venv/pyvenv.cfg ]] || [[ -d $venv && -z $(ls -A -- "$venv") ]]; }
+
 make_venv() {
     local python version
     if [[ -e $venv/bin/python ]] && good_python "$venv/bin/python"; then return; fi
+    may_erase || stop "VENV=$venv is no virtual environment (it holds no pyvenv.cfg) and not empty, so it is left as it is;" \
+        "name a folder that is not there yet, or an empty one."
     if ! python=$(find_python); then
         may_install && say "installing python3" && apt_install python3 python3-venv || true
         hash -r
@@ -95,8 +108,8 @@ make_venv() {
             stop "Python's venv is missing, and installing it needs root: apt-get install python3-venv"
     fi
     say "making $venv with $("$python" -V)"
-    rm -rf "$venv"
-    "$python" -m venv "$venv"
+    rm -rf -- "$venv"
+    "$python" -m venv -- "$venv"
 }
 
 stamp_text() {

@@ -125,6 +125,16 @@ def problems_of(cuts: CutList, where: str, film_frames: int | None = None) -> li
                 found.append(Problem(at, f"{name}_colour is {colour!r}", " or ".join(COLOURS)))
             if kind != "fade" and colour:
                 found.append(Problem(at, f"{name}_colour is {colour!r} for a {kind}", "empty unless it fades"))
+        # Both would leave a jump inside what is one movement: from colour to colour, and from the colour back to the picture.
+        if (s.into, s.out) == ("fade", "fade") and s.in_colour != s.out_colour and s.in_frames + s.out_frames > s.frames > 0:
+            given = (f"fades in from {s.in_colour} over {s.in_frames} frames and out to {s.out_colour} over {s.out_frames}, "
+                     f"and has {s.frames}")
+            found.append(Problem(at, given, f"in_frames and out_frames of at most {s.frames} together, or one colour for both"))
+        following = cuts.shots[i + 1] if i + 1 < len(cuts.shots) else None
+        if s.out == "fade" and following is not None and following.into == "dissolve":
+            given = f"fades out to {s.out_colour}, and shot {following.number} dissolves in from its picture"
+            found.append(Problem(at, given, "out = fade only where the next shot's in is cut or fade",
+                                 f"in = fade for shot {following.number}, or out = cut for shot {s.number}"))
         expected = s.end
     if expected != cuts.frames:
         found.append(Problem(where, f"the shots end at frame {expected}, the head says {cuts.frames} frames",

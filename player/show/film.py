@@ -72,11 +72,11 @@ def parse_timecode(text: str, rate: Fraction) -> int:
     Raises ValueError with a sentence for a person.
     """
     text = text.strip()
-    if re.fullmatch(r"\d+f?", text):
+    if re.fullmatch(r"\d+f?", text, re.ASCII):
         return int(text.rstrip("f"))
-    if seconds := re.fullmatch(r"(\d+(?:\.\d+)?)s", text):
+    if seconds := re.fullmatch(r"(\d+(?:\.\d+)?)s", text, re.ASCII):
         return int(Fraction(seconds[1]) * rate)
-    if parts := re.fullmatch(r"(?:(?:(\d+):)?(\d+):(\d+)(?:([:;])(\d+))?)", text):
+    if parts := re.fullmatch(r"(?:(?:(\d+):)?(\d+):(\d+)(?:([:;])(\d+))?)", text, re.ASCII):
         hours, minutes, secs, mark, ff = parts.groups()
         if hours is None and mark is not None:
             raise ValueError(f"{text!r} has no hours; write hh:mm:ss:ff")

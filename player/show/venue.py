@@ -14,6 +14,9 @@ from player.show.toml_table import TomlTable, read_toml
 
 ROLES = ("main",)
 
+# What a list of senders that is written and empty stands for: no packet comes from this address (RFC 1122, 3.2.1.3).
+NOBODY = ("0.0.0.0/32",)
+
 
 @dataclass(frozen=True)
 class Venue:
@@ -74,6 +77,8 @@ def control_keys(table: TomlTable, with_glide: bool) -> dict[str, Any]:
             ipaddress.ip_network(sender, strict=False)
         except ValueError:
             table.bad("allow", f"holds {sender!r}", "addresses such as 10.0.0.5, or networks such as 10.0.0.0/24")
+    if not values["allow"]:  # whoever writes down that nobody is allowed does not mean everybody; see _given
+        values["allow"] = NOBODY
     if with_glide:
         values["glide_s"] = table.number("glide_s", plain.glide_s, 0.0, 60.0, "s")
     return _given(table, values)

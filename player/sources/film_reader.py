@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
-import shlex
-from array import array
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
 from fractions import Fraction
@@ -12,108 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from player.show.problem import Problem, ShowError
 from player.show.show import Show
 from player.sources.aim import Aim, Layer
+from player.sources.film_index import FilmIndex, index_of, open_container, probe_film, raw_stream
 from player.sources.frame import Frame, Pixels
 from player.state import FRAME_TOLERANCE
 
+__all__ = ["ClipSource", "FilmReader", "FilmSource", "probe_film", "to_rgb"]
+log = logging.getLogger("cineml")
+
 CACHED_FRAMES = 4
+LONG_FRAMES = 5000  # as many as are decoded in a few seconds
+EARLIER_KEYS = (0, 1, 4)  # where a seek goes too far: before this key frame, the one before it, ...
 READ_ON_FRAMES = 48  # up to here decoding on is no slower than a seek to a key frame
-_USUAL_RATES = tuple(Fraction(n) for n in (12, 15, 16, 18, 24, 25, 30, 48, 50, 60)) + tuple(
-    Fraction(n * 1000, 1001) for n in (24, 30, 48, 60))  # fmt: skip
-
-
-def _open_container(path: Path) -> Any:
-    """The PyAV container with at least one video stream. Raises ShowError with one sentence."""
-    import av
-
-    if not path.is_file():
-        raise ShowError(Problem(str(path), "is missing" if not path.exists() else "is not a file", "a film"))
-    try:
-        container = av.open(str(path))
-    except (av.error.FFmpegError, ValueError) as e:
-        hint = "copy it again" if "moov" in str(e).lower() or path.stat().st_size else "it is empty"
-        raise ShowError(Problem(str(path), "is no film, or its end is missing", "a film that FFmpeg can read", hint)) from None
-    if not any(s.codec_context is not None for s in container.streams.video):
-        container.close()
-        raise ShowError(Problem(str(path), "holds no picture", "a film that FFmpeg can read"))
-    return container
-
-
-def _rate_of(stream: Any) -> Fraction:
-    """The exact rate of a stream: the usual rate that its own figure lies next to, since containers that count in
-    milliseconds give 23.98 for 24000/1001."""
-    given = Fraction(stream.guessed_rate or stream.average_rate or 0)
-    for usual in _USUAL_RATES:
-        if abs(given / usual - 1) < Fraction(1, 5000):
-            return usual
-    return given
-
-
-def probe_film(path: Path) -> tuple[Fraction, int, int, int]:
-    """(rate, frames, width, height) of a film: exact rate, exact number of frames (every packet is counted, none
-    decoded but the first), and its size in square pixels as a viewer sees it.
-
-    Raises ShowError for a file that is missing, cut short, no film, or of a variable frame rate.
-    """
-    import av
-
-    with _open_container(path) as container:
-        stream = container.streams.video[0]
-        declared, rate = stream.frames, _rate_of(stream)
-        length_s = float(stream.duration * stream.time_base) if stream.duration else (container.duration or 0) / 1e6
-        frames, last_s, first = 0, 0.0, None
-        stamps = array("q")
-        try:
-            for packet in container.demux(stream):
-                if packet.size == 0 or packet.is_discard:
-                    continue
-                frames += 1
-                if packet.is_corrupt:
-                    raise ShowError(_cut_short(path, frames, declared))
-                if packet.pts is not None:
-                    stamps.append(packet.pts)
-                    last_s = max(last_s, float((packet.pts - (stream.start_time or 0)) * stream.time_base))
-                if first is None:
-                    decoded = packet.decode()
-                    first = decoded[0] if decoded else None
-            if first is None:
-                container.seek(0)
-                first = next(iter(container.decode(stream)), None)
-        except av.error.FFmpegError:
-            raise ShowError(_cut_short(path, frames, declared)) from None
-        if first is None or rate <= 0:
-            raise ShowError(Problem(str(path), "holds no picture that can be decoded", "a film that FFmpeg can read"))
-        if (declared and frames < declared) or (length_s and last_s < length_s - max(1.0, 3 / float(rate))):
-            raise ShowError(_cut_short(path, frames, declared or round(length_s * float(rate))))
-        if len(stamps) == frames and (uneven := _uneven(np.array(stamps), stream.time_base, rate)):
-            raise ShowError(Problem(str(path), f"has a variable frame rate: {uneven}", "one constant frame rate",
-                                    f"ffmpeg -i {shlex.quote(path.name)} -vf fps={rate} constant.mp4"))
-        shape = stream.sample_aspect_ratio or Fraction(1)
-        width, height = round(stream.width * (shape if shape > 0 else 1)), stream.height
-        if first.rotation % 180:
-            width, height = height, width
-    return rate, frames, width, height
-
-
-def _uneven(stamps: npt.NDArray[np.int64], time_base: Fraction, rate: Fraction) -> str:
-    """Where a film's time stamps, in any order, are not those of a constant rate; '' where they are. Half a frame is
-    allowed, which is how near to its place picture(n) looks for a frame: stamps are rounded to the container's time base
-    (milliseconds in Matroska), and those of film with pulldown alternate by a quarter of a frame."""
-    at_s = (np.sort(stamps) - stamps.min()) * float(time_base)
-    off = np.abs(at_s * float(rate) - np.arange(len(at_s)))
-    if not (off > 0.5).any():
-        return ""
-    k = int(np.argmax(off > 0.5))
-    return f"at {rate} frames a second frame {k} would stand at {k / float(rate):.3f} s, and it stands at {at_s[k]:.3f} s"
-
-
-def _cut_short(path: Path, frames: int, declared: int) -> Problem:
-    return Problem(str(path), f"is cut short: {frames} of {declared or 'more'} frames can be read", "a whole film",
-                   "copy it again")  # fmt: skip
 
 
 def to_rgb(frame: Any) -> Pixels:
@@ -150,29 +63,39 @@ def to_rgb(frame: Any) -> Pixels:
 class FilmReader:
     """Frames of one film by number. One thread at a time.
 
-    picture(n) is the frame whose time stamp is n / rate after the first one's: found by a seek to the key frame before
-    it, then decoding until pts + duration // 2 >= target; on from the last one without a seek. n is clamped to the film.
+    picture(n) is the n-th frame in the order they are seen, whether read on to or reached by a seek. A frame is known by
+    its time stamp, which the index of the film's packets has. A seek counts only where the first key frame it gives is
+    not after frame n: containers seek too far (no index, other clocks); then an earlier place is asked for, at last the
+    file is begun again. In films without usable stamps (AVI with B-frames) frames are counted, from the start or from a
+    key frame that was counted before. n is clamped to the film.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rate, self.frames = Fraction(24), 0
         self.size = (0, 0)  # as stored, after rotation
+        self._index = FilmIndex(self.rate, 0, 0, 0, np.zeros(0, np.int64), np.zeros((0, 2), np.int64))
         self._container: Any = None
         self._stream: Any = None
-        self._decoded: Iterator[Any] | None = None
+        self._decoded: Iterator[tuple[int, Any]] | None = None
         self._next = 0  # the number that _decoded gives next, at least
+        self._rung = 0  # of the places to seek to: the first that was early enough in this container
+        self._fresh = False  # sought, and not yet known whether too far
+        # In a film without stamps: its key frames that were counted, in order, as their packets' dts and their numbers.
+        self._key_dts: list[int] = []
+        self._key_numbers: list[int] = []
         self._cache: OrderedDict[int, Pixels] = OrderedDict()
 
     def open(self) -> None:
-        """Counts the frames and decodes the first. Raises ShowError."""
-        self.rate, self.frames, _, _ = probe_film(self.path)
-        self._container = _open_container(self.path)
-        self._stream = self._container.streams.video[0]
-        context = self._stream.codec_context
-        # More threads would take the cores of generator and screen; HD needs two to keep up.
-        context.thread_count = 2 if context.width * context.height >= 1280 * 720 else 1
-        context.thread_type = "AUTO"
+        """Counts the frames and decodes the first. Raises ShowError, for a raw stream too."""
+        self._index = index_of(self.path)
+        if self._index.raw:
+            raise ShowError(raw_stream(self.path))
+        self.rate, self.frames = self._index.rate, self._index.frames
+        if not self._stamped and self.frames > LONG_FRAMES:
+            log.warning("%s has no time stamps to seek by: the first jump to a place decodes all that is before it; coded "
+                        "anew it does not (ffmpeg -i FILM -crf 14 NEW.mp4)", self.path.name)  # fmt: skip
+        self._begin()
         first = self.picture(0)
         self.size = (first.shape[1], first.shape[0])
 
@@ -189,50 +112,124 @@ class FilmReader:
         return pixels
 
     def _find(self, number: int) -> Any:
-        back = 0
-        while True:
-            if self._decoded is None or not self._next <= number <= self._next + READ_ON_FRAMES or back:
-                self._seek(number - back)
-            try:
-                frame, overshot = self._read_to(number)
-            except Exception:
-                self._decoded = None  # begin with a seek next time, whatever state the decoder is in
-                raise
-            if not overshot:
-                return frame
-            # Some containers seek too far (no index, open groups): ask for an earlier place, at last for the start.
-            if back > number:
-                return frame  # the film's first frames have later time stamps than they should: the nearest there is
-            back = max(2 * back, READ_ON_FRAMES)
+        near = self._next + READ_ON_FRAMES
+        if not self._stamped:  # on, unless a key frame is known that is nearer
+            near = number if self._counted_before(number)[1] <= near else -1
+        try:
+            if self._decoded is not None and self._next <= number <= near:
+                frame = self._read_to(number)
+                if frame is not None:
+                    return frame
+            places = self._places(number)
+            for rung in range(min(self._rung, len(places)), len(places)):
+                self._seek(places[rung])
+                frame = self._read_to(number)
+                if frame is not None:
+                    self._rung = rung
+                    return frame
+            self._begin()
+            return self._read_to(number)
+        except Exception:
+            self._decoded = None  # begin with a seek next time, whatever state the decoder is in
+            raise
 
-    def _seek(self, number: int) -> None:
-        self._container.seek(self._pts(max(number, 0)), stream=self._stream, backward=True, any_frame=False)
-        self._decoded = self._container.decode(self._stream)
-        self._next = 0
+    @property
+    def _stamped(self) -> bool:
+        return len(self._index.stamps) > 0
 
-    def _pts(self, number: int) -> int:
-        base: Fraction = self._stream.time_base
-        return round(number / self.rate / base) + int(self._stream.start_time or 0)
+    def _places(self, number: int) -> list[int]:
+        """Time stamps to seek to for a frame, in the order to try them; none where only the film's start is sure."""
+        if not self._stamped:
+            dts, counted = self._counted_before(number)
+            return [dts] if counted > 0 else []
+        keys = self._index.keys
+        last = int(np.searchsorted(keys[:, 0], self._index.stamps[number], "right")) - 1
+        if last < 0:
+            return []
+        places = [int(keys[last, 0])]
+        for back in EARLIER_KEYS:
+            if last >= back:
+                places.append(int(keys[last - back, 1]) - self._step)
+        return places
 
-    def _read_to(self, number: int) -> tuple[Any, bool]:
-        """(frame, whether decoding began after the frame looked for)."""
+    def _counted_before(self, number: int) -> tuple[int, int]:
+        """(dts, number) of the last counted key frame that is not after a frame; (0, 0) where none was counted."""
+        last = bisect_right(self._key_numbers, number) - 1
+        return (self._key_dts[last], self._key_numbers[last]) if last >= 0 else (0, 0)
+
+    @property
+    def _step(self) -> int:
+        return max(round(1 / self.rate / self._stream.time_base), 1)
+
+    def _begin(self) -> None:
+        """Decoding from the film's first packet, in a container opened anew: not every one can seek back to it."""
+        if self._container is not None:
+            self._container.close()
+        self._container = open_container(self.path)
+        self._stream = self._container.streams.video[0]
+        context = self._stream.codec_context
+        # More threads would take the cores of generator and screen; HD needs two to keep up.
+        context.thread_count = 2 if context.width * context.height >= 1280 * 720 else 1
+        context.thread_type = "AUTO"
+        if not self._stamped:
+            context.copy_opaque = True
+        self._decoded, self._next, self._fresh = self._numbered(sure=True), 0, False
+
+    def _seek(self, stamp: int) -> None:
+        import av
+
+        try:
+            self._container.seek(stamp, stream=self._stream, backward=True, any_frame=False)
+        except av.error.FFmpegError:
+            self._decoded = iter(())  # a place that this container cannot seek to
+        else:
+            self._decoded = self._numbered(sure=False)
+        self._next, self._fresh = 0, True
+
+    def _numbered(self, sure: bool) -> Iterator[tuple[int, Any]]:
+        """(number, frame) of all frames from here. sure: from the film's start; else from the first key frame that is
+        known, since frames before it may be made from others that were not read."""
+        at = -1
+        for packet in self._container.demux(self._stream):
+            if not self._stamped:
+                packet.opaque = packet.dts
+            for frame in packet.decode():
+                number = self._number_of(frame, at, sure)
+                if number < 0 or not (sure or frame.key_frame):
+                    continue
+                sure, at = True, number
+                if not self._stamped and frame.key_frame and number > (self._key_numbers or [-1])[-1]:
+                    self._key_dts.append(frame.opaque)
+                    self._key_numbers.append(number)
+                yield number, frame
+
+    def _number_of(self, frame: Any, before: int, sure: bool) -> int:
+        """The number of a frame by its stamp; where it has none, by the frame before it. -1: not known."""
+        if self._stamped and frame.pts is not None:
+            stamps = self._index.stamps
+            at = int(np.searchsorted(stamps, frame.pts - self._step // 2))
+            return at if at < len(stamps) and abs(int(stamps[at]) - frame.pts) <= self._step // 2 else -1
+        if sure:
+            return before + 1
+        return self._key_numbers[self._key_dts.index(frame.opaque)] if frame.opaque in self._key_dts else -1
+
+    def _read_to(self, number: int) -> Any:
+        """The frame, or None where decoding began after it. Raises RuntimeError where the film ends before it."""
         assert self._decoded is not None
-        target = self._pts(number)
-        step = max(round(1 / self.rate / self._stream.time_base), 1)
-        first_seen = self._next == 0
-        last = None
-        for frame in self._decoded:
-            if frame.pts is None:
-                continue
-            if frame.pts + step // 2 >= target:
-                self._next = number + 1
-                return frame, first_seen and frame.pts - step // 2 > target
-            first_seen, last = False, frame
+        at, last = -1, None
+        for at, last in self._decoded:
+            if at > number and self._fresh:
+                return None
+            self._fresh = False
+            if at >= number:
+                self._next = at + 1
+                return last  # the next one where the film's own cannot be decoded
         self._decoded = None
-        missing_frames = (target - last.pts) / step if last is not None else math.inf
-        if missing_frames > 1.5 or number < self.frames - 2:
+        if self._fresh:
+            return None
+        if last is None or number - at > 1 or number < self.frames - 2:
             raise RuntimeError(f"{self.path.name} ends before frame {number}")
-        return last, False  # the last frame of a film whose stamps are a little uneven
+        return last  # the decoder keeps the last frame of some films to itself
 
     def close(self) -> None:
         self._decoded = None
