@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import logging
 import math
 import signal
@@ -78,10 +79,12 @@ def play(args: argparse.Namespace) -> int:
             publish=server.publish if server else None, take=recorder.take if recorder is not None else None,
             flipped=flipped)
         args.begun = True
-        on_signal(inbox.append)
+        on_signal(inbox.append, args.stopped)
         log.info("playing %s: %s, clock %s", show.name, screen.renderer, clock.name)
         try:
-            playloop.play(parts, args.duration, lead_s=soundtrack.lead_s if soundtrack is not None else 0.0)
+            last = playloop.play(parts, args.duration, lead_s=soundtrack.lead_s if soundtrack is not None else 0.0)
+            if last.quit:
+                args.stopped.append("quit")
             if recorder is not None:
                 recorder.finish()
         finally:
@@ -89,7 +92,7 @@ def play(args: argparse.Namespace) -> int:
                 try:
                     report.write(Path(args.stats))
                 except OSError as e:  # the show has been played: its numbers are not worth an error
-                    log.error("%s could not be written (%s)", args.stats, e.strerror)
+                    log.error("%s could not be written (%s)", args.stats, e.strerror or e)
         log.info("%s", report.summary())
         if args.ended is not None:
             args.ended(report.stats(), report.trouble())
@@ -105,22 +108,45 @@ def make_recorder(args: argparse.Namespace, show: Show, screen: Any, soundtrack:
 
 
 def flip_log(path: Path, stack: ExitStack) -> Callable[[ShowState, float], None]:
-    """Writes a line a refresh: when it was flipped and what it showed. For measuring from outside."""
+    """Writes a line a refresh: when it was flipped and what it showed. For measuring from outside. A disk that fills ends
+    the list, and is logged once; the show goes on."""
     try:
-        out = stack.enter_context(path.open("w", encoding="utf-8"))
+        out = path.open("w", encoding="utf-8")
     except OSError as e:
         raise ShowError(Problem(f"--flips {path}", f"cannot be written ({e.strerror})", "a file to write")) from None
-    out.write("refresh,frame,show_time_s,flipped_s\n")
+
+    def ends(e: OSError) -> None:
+        log.error("--flips %s could not be written on (%s); the show goes on without", path, e.strerror or e)
+        with contextlib.suppress(OSError):
+            out.close()  # tries once more to write what it holds, and is closed all the same
+
+    def close() -> None:
+        try:
+            out.close()
+        except OSError as e:
+            ends(e)
+
+    def write(line: str) -> None:
+        if out.closed:
+            return
+        try:
+            out.write(line)
+        except OSError as e:
+            ends(e)
 
     def flipped(state: ShowState, flipped_s: float) -> None:
-        out.write(f"{state.refresh},{state.place.frame},{state.show_time_s:.6f},{flipped_s:.6f}\n")
+        write(f"{state.refresh},{state.place.frame},{state.show_time_s:.6f},{flipped_s:.6f}\n")
 
+    stack.callback(close)
+    write("refresh,frame,show_time_s,flipped_s\n")
     return flipped
 
 
-def on_signal(post: Callable[[Command], None]) -> None:
-    """Ctrl-C and a service manager's stop end the show after the refresh that is being drawn, files written."""
+def on_signal(post: Callable[[Command], None], stopped: list[str]) -> None:
+    """Ctrl-C and a service manager's stop end the show after the refresh that is being drawn, files written. stopped:
+    keeps the signal's name, for one that comes when the show has ended already and nobody reads commands."""
     def ask(number: int, _: object) -> None:
+        stopped.append(signal.Signals(number).name)
         post(Command("/cineml/window/quit", fired_by=signal.Signals(number).name))
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a second Ctrl-C ends it wherever it is
 
@@ -138,7 +164,7 @@ def render(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         from player.clock import ManualClock
         from player.progress import Progress
-        from player.recorder import Recorder
+        from player.recorder import Recorder, layout_of
         from player.report import Report
         from player.sound_file import read_samples, samples_at
         from player.soundtrack import lay, line_of
@@ -147,7 +173,8 @@ def render(args: argparse.Namespace) -> int:
         show = replace(loaded(args, opening), loop=False)
         frames = show.film.frames - show.start_frame
         if args.duration is not None:
-            frames = min(frames, max(1, round(args.duration * show.film.rate)))
+            wanted = args.duration * float(show.film.rate)  # inf for a number that is too large for one
+            frames = min(frames, max(1, round(wanted) if wanted < frames else frames))
         inference = make_inference(show, opening, args.threads, args.require_provider)
         screen = opening.tried(lambda: make_screen(show, offscreen=True, realtime=False))
         compositor, projector = make_drawing(show, screen, opening)
@@ -167,7 +194,8 @@ def render(args: argparse.Namespace) -> int:
                                inference=inference, report=report)
         progress = Progress(frames, "frames", sys.stderr)
         try:
-            with Recorder(Path(args.out), screen.size_px, show.film.rate, sound if pcm is not None else None) as recorder:
+            made = args.recorder or functools.partial(Recorder, layout=layout_of(show.film.sound))
+            with made(Path(args.out), screen.size_px, show.film.rate, sound if pcm is not None else None) as recorder:
 
                 def take(state: ShowState, index: int, pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
                     if inference.failures and not args.keep_going:  # at once: the hours that follow would be for nothing
@@ -207,7 +235,7 @@ def check(args: argparse.Namespace) -> int:
         show = loaded(args, opening)
         inference = make_inference(show, opening, args.threads, args.require_provider)
         screen = opening.tried(lambda: make_screen(show, args.offscreen, realtime=True))
-        make_drawing(show, screen, opening)
+        compositor, _ = make_drawing(show, screen, opening)
         sound = opening.tried(lambda: read_soundtrack(show), close=False)
         device = "not tried"
         if not args.no_sound:
@@ -229,16 +257,50 @@ def check(args: argparse.Namespace) -> int:
                 ("models", str(facts.get("provider") or "none needed")),
                 ("sound", f"{len(sound) / 48000:.2f} s, {sound.shape[1]} channels" if sound is not None else "none"),
                 ("sound device", device),
+                ("captions", caption_line(show, compositor)),
                 ("screen", f"{screen.size_px[0]}x{screen.size_px[1]} at {screen.refresh_hz:.4g} Hz, {screen.renderer}"),
                 ("control", control), ("looks", ", ".join(show.looks) or "none"), ("key latents", key_line(show))]
         for name, value in rows:
             print(f"{name:13} {value}")
+        from player.card import provenance
+
+        sections = provenance(show)
+        print("where it comes from")
+        for section in sections:
+            for name, value in section.rows:
+                print(f"  {section.name.lower():9} {name:20} {value}")
+        if args.card:
+            write_card(Path(args.card), show, sections)
+            print(f"{'card':13} {args.card}")
         if args.keys:
             for walk in show.score.walks.values() if show.score else ():
                 shots = ", ".join(str(s.number) for s in show.score.shots if s.walk == walk.name) if show.score else ""
                 print(f"walk {walk.name} (shot {shots or 'none'}): {' '.join(walk.names)}")
         print("ready")
     return 0
+
+
+def write_card(path: Path, show: Show, sections: Any) -> None:
+    """The card as a file, whole or not at all. Raises ShowError."""
+    from player.card import card_html
+
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(card_html(show, sections), encoding="utf-8")
+        part.replace(path)
+    except OSError as e:
+        raise ShowError(Problem(f"--card {path}", f"cannot be written ({e.strerror})", "a file to write, NAME.html")) from None
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def caption_line(show: Show, compositor: Any) -> str:
+    """The captions' file, how many there are and how they come."""
+    if show.captions is None or compositor is None or compositor.captions is None:
+        return "none"
+    spans, how = compositor.captions.spans, "shown" if show.captions.burn_in else "hidden until /cineml/output/captions"
+    return f"{show.captions.file.name}: {len(spans)}, the last ends at frame {spans[-1].end} of {show.film.frames}; {how}"
 
 
 def key_line(show: Show) -> str:
@@ -276,7 +338,7 @@ def number_of(low: float, high: float, unit: str) -> Callable[[str], float]:
 def whole_of(low: int, high: int) -> Callable[[str], int]:
     """A type for argparse: a whole number within [low, high]."""
     def whole(text: str) -> int:
-        if not (text.lstrip("+-").isdecimal() and len(text) <= 12 and low <= int(text) <= high):
+        if not (text.isascii() and text.lstrip("+-").isdecimal() and len(text) <= 12 and low <= int(text) <= high):
             raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number from {low} to {high}")
         return int(text)
 
@@ -286,18 +348,34 @@ def whole_of(low: int, high: int) -> Callable[[str], int]:
 seconds = number_of(math.ulp(0.0), math.inf, "seconds")
 
 
+def file_name(text: str) -> str:
+    """A type for argparse: the name of a file. "" is what an unset variable leaves, and is no name."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a file")
+    return text
+
+
+def film_time(text: str) -> str:
+    """A type for argparse: a time of a film, as far as that can be said without the film's rate."""
+    if not (text.strip() and text.isascii()):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a time; write frames (300), seconds (12.5s) or hh:mm:ss:ff")
+    return text
+
+
 def parser() -> argparse.ArgumentParser:
     """The verbs of the player and their options (DESIGN section 7)."""
     top = argparse.ArgumentParser(prog="cineml", description="Plays, renders and checks shows.")
     verbs = top.add_subparsers(dest="verb", required=True)
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("show", metavar="SHOW", help="the show's TOML file")
-    shared.add_argument("--venue", metavar="V", help="the venue's TOML file: monitor, sound device, ports")
+    shared.add_argument("--venue", type=file_name, metavar="V", help="the venue's TOML file: monitor, sound device, ports")
     shared.add_argument("--size", type=size_of, metavar="WxH", help="size of the picture, instead of the show's")
     shared.add_argument("--require-provider", choices=("cuda", "cpu"), help="exit with 2 unless the models run there")
     shared.add_argument("--threads", type=whole_of(1, 256), default=2, metavar="N", help="processor threads for a model (2)")
     shared.add_argument("--osc-port", type=whole_of(0, 65535), metavar="PORT",
                         help="OSC port instead of the show's; 0 turns OSC off")
+    shared.add_argument("--srt", type=file_name, metavar="FILE", help="captions, instead of the show's")
+    shared.add_argument("--captions", choices=("on", "off"), help="show the captions from the start, or not")
     shared.add_argument("--no-sound", action="store_true", help="open no sound device")
 
     def verb(name: str, line: str, examples: str) -> argparse.ArgumentParser:
@@ -310,23 +388,26 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--offscreen", action="store_true", help="open no window")
     p.add_argument("--fullscreen", action="store_true", help="fill the monitor")
     p.add_argument("--duration", type=seconds, metavar="S", help="end after this many seconds")
-    p.add_argument("--start", metavar="TC", help="begin there: 00:00:12:05, 12.5s or 300 (frames)")
+    p.add_argument("--start", type=film_time, metavar="TC", help="begin there: 00:00:12:05, 12.5s or 300 (frames)")
     p.add_argument("--refresh", type=number_of(1, 1000, "Hz"), metavar="HZ",
                    help="refreshes a second offscreen, instead of the show's")
-    p.add_argument("--record", metavar="OUT.mp4", help="record picture and sound")
+    p.add_argument("--record", type=file_name, metavar="OUT.mp4", help="record picture and sound")
     p.add_argument("--lossless", action="store_true", help="record without loss (large; for measuring)")
-    p.add_argument("--flips", metavar="OUT.csv", help="write when each refresh was presented")
-    p.add_argument("--stats", metavar="OUT.json", help="write numbers about the run")
+    p.add_argument("--flips", type=file_name, metavar="OUT.csv", help="write when each refresh was presented")
+    p.add_argument("--stats", type=file_name, metavar="OUT.json", help="write numbers about the run")
     p = verb("render", "Render a show to a film: every frame, exact, with its soundtrack.",
              "  cineml render show.toml out.mp4\n"
              "  cineml render show.toml detail.mp4 --start 12.5s --duration 4 --size 1440x1080")
-    p.add_argument("out", metavar="OUT.mp4", help="the film to write")
+    p.add_argument("out", type=file_name, metavar="OUT.mp4", help="the film to write")
     p.add_argument("--duration", type=seconds, metavar="S", help="end after this many seconds of film")
     p.add_argument("--keep-going", action="store_true", help="write the film even where a source fails")
-    p.add_argument("--start", metavar="TC", help="begin there")
+    p.add_argument("--start", type=film_time, metavar="TC", help="begin there")
     p = verb("check", "Open everything as play would and say what is there, or every problem at once.",
-             "  cineml check show.toml\n  cineml check show.toml --venue gallery.toml --require-provider cuda")
+             "  cineml check show.toml --card card.html\n"
+             "  cineml check show.toml --venue gallery.toml --require-provider cuda")
     p.add_argument("--offscreen", action="store_true", help="open no window")
+    p.add_argument("--card", type=file_name, metavar="OUT.html",
+                   help="write where the show comes from (film, training, licences) as one page")
     p.add_argument("--keys", action="store_true", help="list the key latents that OSC can jump to, walk by walk")
     return top
 
@@ -349,10 +430,13 @@ def stopped_alike() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def main(argv: list[str] | None = None, ended: Ended | None = None) -> int:
-    """Runs one verb. Returns the exit code. ended: told the numbers of a run that reached its end."""
+def main(argv: list[str] | None = None, ended: Ended | None = None, recorder: Any = None,
+         stopped: list[str] | None = None) -> int:
+    """Runs one verb. Returns the exit code. ended: told the numbers of a run that reached its end. recorder: for a render,
+    another Recorder, made as that one is: (path, size, rate, sound). stopped: what asked the run to end, the signal's name or
+    quit, is put in there at any moment of the run: a show that is stopped ends with code 0, like any other."""
     args = parser().parse_args(argv)
-    args.ended, args.begun = ended, False
+    args.ended, args.begun, args.recorder, args.stopped = ended, False, recorder, [] if stopped is None else stopped
     if not logging.getLogger("cineml").handlers:
         from player.report import set_up_logging
 
@@ -367,6 +451,7 @@ def main(argv: list[str] | None = None, ended: Ended | None = None) -> int:
     except KeyboardInterrupt:
         # A show that was stopped before its first picture has ended as calmly as one that is stopped later; one that had
         # begun was stopped twice, and has not written its files.
+        args.stopped.append("SIGINT")
         print("cineml: stopped", file=sys.stderr)
         return 0 if args.verb == "play" and not args.begun else 130
 

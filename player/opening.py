@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from player.show.film import parse_timecode
 from player.show.problem import Problem, ShowError
-from player.show.show import Show
+from player.show.show import CaptionStyle, Show
 from player.show.toml_table import file_problem
 from player.sources.frame import FrameSource
 
@@ -65,6 +65,8 @@ def loaded(args: argparse.Namespace, opening: Opening) -> Show:
     if args.venue:
         files["the venue's file"] = Path(args.venue)
         venue = opening.tried(lambda: load_venue(Path(args.venue)))
+    if getattr(args, "srt", None):
+        files["the captions"] = Path(args.srt)
     opening.note(output_problems(outputs_of(args), files))
     if reading.show is None:
         opening.finish()
@@ -77,13 +79,27 @@ def loaded(args: argparse.Namespace, opening: Opening) -> Show:
         output = replace(output, refresh_hz=args.refresh)
     if getattr(args, "fullscreen", False):
         output = replace(output, fullscreen=True)
-    show = replace(show, outputs=(output, *show.outputs[1:]))
+    captions = opening.tried(lambda: captions_of(args, show), close=False)
+    show = replace(show, outputs=(output, *show.outputs[1:]), captions=captions)
     if args.osc_port is not None:
         show = replace(show, control=replace(show.control, osc_port=args.osc_port))
     if getattr(args, "start", None):
         frame = opening.tried(lambda: _start(args.start, show), close=False)
         show = replace(show, start_frame=frame if frame is not None else show.start_frame)
     return show
+
+
+def captions_of(args: argparse.Namespace, show: Show) -> CaptionStyle | None:
+    """The show's captions with what --srt and --captions say of them. Raises ShowError."""
+    style, srt, wanted = show.captions, getattr(args, "srt", None), getattr(args, "captions", None)
+    if srt:
+        if reason := file_problem(Path(srt)):
+            raise ShowError(Problem(f"--srt {srt}", reason, "captions as SRT"))
+        style = replace(style or CaptionStyle(Path(srt)), file=Path(srt), burn_in=True)
+    if wanted and style is None:
+        raise ShowError(Problem(f"--captions {wanted}", "is given, and the show has no captions", "[captions] in the show",
+                                "--srt FILE.srt"))  # fmt: skip
+    return replace(style, burn_in=wanted == "on") if wanted and style is not None else style
 
 
 def _start(text: str, show: Show) -> int:

@@ -91,7 +91,7 @@ class ShowState:
 
     show_time_s: when this picture will be seen. place: where the film (and its sound) is; picture: where the picture
     is, the same unless frozen. mix: what of the shots is seen. look: value by name of LOOK_NAMES.
-    fade, blackout, volume, mute, delay_ms: see the parameters. values: every changed parameter by address.
+    fade, blackout, captions, volume, mute, delay_ms: see the parameters. values: every changed parameter by address.
     next_go_cue: counts GOs. cued_to: cues at film frames before this one have been fired in this loop.
     """
 
@@ -105,6 +105,7 @@ class ShowState:
     latent: Latent
     blackout: bool = False
     freeze: bool = False
+    captions: bool = True
     fade: float = 1.0
     volume: float = 1.0
     mute: bool = False
@@ -165,6 +166,8 @@ def first_state(show: Show, show_time_s: float = 0.0) -> ShowState:
         values["/cineml/sound/delay_ms"] = show.sound.delay_ms
     if show.sound.volume != 1.0:
         values["/cineml/sound/volume"] = show.sound.volume
+    if show.captions is not None and not show.captions.burn_in:
+        values["/cineml/output/captions"] = False
     if show.output.fullscreen:
         values["/cineml/window/fullscreen"] = True
     return _resolve(_Change(transport, values, show.start_frame), show_time_s, show, None)
@@ -342,7 +345,8 @@ def _resolve(change: _Change, now_s: float, show: Show, previous: ShowState | No
     return ShowState(
         show_time_s=now_s, transport=change.transport, place=place, picture=picture, mix=mix, look_name=look_name,
         look=look, latent=latent, blackout=flag("/cineml/output/blackout"), freeze=freeze,
-        fade=number("/cineml/output/fade"), volume=number("/cineml/sound/volume"), mute=flag("/cineml/sound/mute"),
+        captions=flag("/cineml/output/captions"), fade=number("/cineml/output/fade"),
+        volume=number("/cineml/sound/volume"), mute=flag("/cineml/sound/mute"),
         delay_ms=number("/cineml/sound/delay_ms"), overlay=flag("/cineml/window/overlay"),
         fullscreen=flag("/cineml/window/fullscreen"), stopped=change.stopped, quit=change.quit,
         refresh=previous.refresh + 1 if previous else 0, next_go_cue=change.next_go_cue, cued_to=change.cued_to,

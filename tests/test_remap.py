@@ -74,7 +74,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
 
 
 def job(folder: Path, output: Path, **options: object) -> deed.Remap:
-    base = deed.Remap(folder / "film", folder / "cuts.csv", folder / "model", output, steps=4)
+    base = deed.Remap(folder / "film", folder / "cuts.csv", folder / "model", output, steps=4, start="bank")
     return replace(base, **options)  # type: ignore[arg-type]
 
 
@@ -143,7 +143,7 @@ def test_a_known_walk_is_found_again_and_shots_do_not_mix(known: tuple[Path, np.
 def test_anchors_that_know_the_film_start_near_the_answer(known: tuple[Path, np.ndarray], tmp_path: Path) -> None:
     folder, codes = known
     np.savez(tmp_path / "anchors.npz", codes=codes, frames=np.arange(24))
-    remap = job(folder, tmp_path / "score.toml", anchors=tmp_path / "anchors.npz", steps=2)
+    remap = job(folder, tmp_path / "score.toml", anchors=tmp_path / "anchors.npz", steps=2, start="auto")
     fitted, _ = deed.run(remap, quiet=True)
     assert all(f.error_before < 0.02 and f.error <= f.error_before for f in fitted.values()), fitted
     np.savez(tmp_path / "anchors.npz", codes=codes[:20], frames=np.arange(20))
@@ -284,7 +284,7 @@ def test_a_full_disk_costs_one_sentence_and_no_older_score(
         raise OSError(28, "No space left on device")
 
     argv = ["--film", str(folder / "film"), "--cuts", str(folder / "cuts.csv"), "--model", str(folder / "model")]
-    argv += ["-o", str(tmp_path / "s.toml"), "--iterations", "1"]
+    argv += ["-o", str(tmp_path / "s.toml"), "--iterations", "1", "--start-from", "bank", "--no-measure"]
     for name, told in (("savez", "s01.npz: cannot be written"), ("savez_compressed", "s.toml: cannot be written")):
         with monkeypatch.context() as patched:
             patched.setattr(np, name, full)

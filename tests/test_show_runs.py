@@ -218,6 +218,9 @@ def film_show(tmp_path: Path) -> Path:
     (("--record", "none/x.mp4"), "folder that is not there"), (("--record", "x.gif"), "ends in '.gif'"),
     (("--stats", "."), "is a folder"), (("--stats", "x.json", "--flips", "x.json"), "--stats too"),
     (("--stats", "show.toml"), "over the show"), (("--record", "film.mp4"), "over the show's film"),
+    (("--record", ""), "'' is not the name of a file"), (("--stats", " "), "not the name of a file"),
+    (("--flips", ""), "not the name of a file"), (("--venue", ""), "not the name of a file"), (("--start", ""), "not a time"),
+    (("--start", "\u0663"), "not a time"), (("--threads", "\u0663"), "whole number"),
     (("--flips", "cuts.csv"), "cut list"), (("--venue", "v.toml", "--stats", "v.toml"), "over the venue's file")])
 def test_an_option_that_cannot_be_is_a_sentence_before_the_show(
         options: tuple[str, ...], says: str, film_show: Path, monkeypatch: pytest.MonkeyPatch,
@@ -228,6 +231,41 @@ def test_an_option_that_cannot_be_is_a_sentence_before_the_show(
     code, err = in_process(capsys, "play", "show.toml", "--offscreen", "--no-sound", *options)
     assert code == 2 and says in err
     assert {p: p.read_bytes() for p in film_show.parent.iterdir()} == before
+
+
+def test_a_render_without_a_name_is_refused_and_one_of_endless_length_is_the_whole_film(
+        film_show: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, err = in_process(capsys, "render", film_show, "")
+    assert code == 2 and "OUT.mp4: '' is not the name of a file" in err
+    out = film_show.parent / "out.mp4"
+    assert in_process(capsys, "render", film_show, out, "--duration", "1e308")[0] == 0 and len(luma(out)) == 12
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.logs_error("could not be written")
+def test_a_disk_that_fills_ends_the_list_of_flips_and_not_the_show(
+        film_show: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+        caplog: pytest.LogCaptureFixture) -> None:
+    from player import __main__ as command
+
+    real = command.flip_log
+
+    def onto_a_full_disk(path: Path, stack: Any) -> Any:
+        write = real(Path("/dev/full"), stack)
+        return lambda state, flipped_s: [write(state, flipped_s) for _ in range(100)]  # soon more than a buffer holds
+
+    monkeypatch.setattr(command, "flip_log", onto_a_full_disk)
+    at = film_show.parent
+    code, _ = in_process(capsys, "play", film_show, "--offscreen", "--no-sound", "--duration", "0.5", "--flips",
+                         at / "f.csv", "--stats", at / "s.json")
+    stats = json.loads((at / "s.json").read_text())
+    assert code == 0 and stats["refreshes"] > 10
+    assert caplog.text.count("--flips /dev/full could not be written on (No space left") == 1
+    caplog.clear()
+    # What lies in a buffer until the end is told then, once.
+    monkeypatch.setattr(command, "flip_log", lambda path, stack: real(Path("/dev/full"), stack))
+    code, _ = in_process(capsys, "play", film_show, "--offscreen", "--no-sound", "--duration", "0.2", "--flips", at / "f.csv")
+    assert code == 0 and caplog.text.count("/dev/full") == 1
 
 
 @pytest.mark.parametrize("duration", ["nan", "-5", "0"])

@@ -18,7 +18,7 @@ from pathlib import Path
 from player.show.problem import Problem, ShowError
 from tools.whole_file import output_problems, write_whole
 
-PARTS = ("player", "gan")
+PARTS = ("player", "gan", "film")
 PLAYER_MEASURES = ("refreshes", "start", "generator", "render", "sync", "memory")
 
 
@@ -73,10 +73,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="cineml bench", description="Measure cineml on this machine; each number beside its baseline of the same run.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="examples:\n  cineml bench player\n  cineml bench player --only generator,render --json bench.json\n"
-               "  cineml bench gan --only export,training")
-    p.add_argument("part", nargs="?", default="player", choices=PARTS, metavar="PART", help="player or gan")
+               "  cineml bench gan --only export,training\n  cineml bench film --only cuts")
+    p.add_argument("part", nargs="?", default="player", choices=PARTS, metavar="PART", help="player, gan or film")
     p.add_argument("--only", metavar="A,B", help=f"of player: {', '.join(PLAYER_MEASURES)} (generator needs the studio); "
-                                                 "of gan: export, forms, training, accelerator")
+                                                 "of gan: export, forms, training, accelerator; "
+                                                 "of film: cuts, sorting, dataset, remap")
     p.add_argument("--show", metavar="SHOW", help="show to measure, instead of the demo")
     p.add_argument("--minutes", type=float, default=2.5, metavar="M",
                    help="length of the sync and memory runs (2.5; 30 for the record)")
@@ -90,6 +91,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from tools import bench_gan
 
         rows = bench_gan.measure(only)
+    elif args.part == "film":
+        from tools import bench_film
+
+        rows = bench_film.measure(only)
     else:
         from tools import bench_player
 

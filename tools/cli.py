@@ -1,8 +1,8 @@
 """The `cineml` command: a table of verbs, each imported only when it is called.
 
-play, render, check, demo, doctor and gan timelapse work in a base install without torch; that holds because nothing here
-imports a verb's module before the verb is known. Of bench, `bench player --only start,render,refreshes,sync,memory` does;
-the rest of it, and the other verbs, need the studio, but for their --help.
+play, render, check, demo, new, remake, review, doctor, gan timelapse, film, cuts and strip work in a base install without
+torch; that holds because nothing here imports a verb's module before the verb is known. Of bench, `bench player --only
+start,render,refreshes,sync,memory` does; the rest of it, and the other verbs, need the studio, but for their --help.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ class Verb:
 VERBS: dict[str, Verb] = {
     "demo": Verb("tools.demo", "the demo show, whatever this machine has", (
         "cineml demo", "cineml demo --offscreen --out demo_here")),
+    "new": Verb("tools.new_show", "a playable show for a film of one's own; later steps fill it in", (
+        "cineml new film.mp4 my_show", "cineml new film.mp4 my_show --model run128/checkpoint --cuts cuts.csv")),
     "play": Verb("player.__main__", "play a show, in a window or offscreen", (
         "cineml play show.toml --venue gallery.toml",
         "cineml play show.toml --offscreen --duration 20 --record take.mp4 --stats take.json"), ("play",)),
@@ -57,12 +59,35 @@ VERBS: dict[str, Verb] = {
         "cineml doctor", "cineml doctor --json > machine.json")),
     "bench": Verb("tools.bench", "the project's own measurements, as a table and JSON", (
         "cineml bench player", "cineml bench player --json bench.json")),
+    "film probe": Verb("tools.film_probe", "what a film is, exactly, and what will make trouble", (
+        "cineml film probe film.mp4", "cineml film probe film.mp4 --json > film.json")),
+    "film dataset": Verb("tools.film_dataset", "training pictures from a film, in the layout of the StyleGAN tools", (
+        "cineml film dataset film.mp4 -o pictures",
+        "cineml film dataset film.mp4 -o pictures.zip --cuts cuts.csv --labels shots --size 512 --drop-black")),
+    "film frames": Verb("tools.film_frames", "lossless full-size frames for painting, named by film frame", (
+        "cineml film frames film.mp4 -o to_paint --only 12,300,845",
+        "cineml film frames film.mp4 -o to_paint --start 00:01:02:00 --end 00:01:10:00 --every 6")),
+    "film audio": Verb("tools.film_audio", "the soundtrack, exact to the sample: FLAC, WAV or Opus", (
+        "cineml film audio film.mp4 -o sound.flac",
+        "cineml film audio film.mp4 -o scene.opus --start 00:01:02:00 --end 00:01:10:00")),
+    "cuts detect": Verb("tools.cuts_detect", "cuts, dissolves and fades of a film: list, sheet, and a page to correct by", (
+        "cineml cuts detect film.mp4 -o cuts.csv", "cineml cuts detect film.mp4 --recheck cuts.csv")),
+    "cuts group": Verb("tools.cuts_group", "shots that return to a set-up, as labels in the cut list", (
+        "cineml cuts group film.mp4 cuts.csv", "cineml cuts group film.mp4 --cuts cuts.csv -o grouped.csv")),
+    "cuts convert": Verb("tools.cuts_convert", "a cut list between CSV, EDL, OTIO and XML, with the same frame numbers", (
+        "cineml cuts convert timeline.edl -o cuts.csv --film film.mp4",
+        "cineml cuts convert cuts.csv -o timeline.otio --film film.mp4")),
+    "cuts check": Verb("tools.cuts_check", "everything wrong with a cut list at once, against its film", (
+        "cineml cuts check cuts.csv --film film.mp4",
+        "cineml cuts check timeline.edl --rate 25")),
     "gan train": Verb("tools.gan_train", "train a generator on a film's frames; can be stopped and resumed", (
-        "cineml gan train film.mp4 -o run64 --cuts cuts.csv --minutes 30",
-        "cineml gan train film.mp4 -o run128 --cuts cuts.csv --resolution 128 --grow-from run64")),
+        "cineml gan train film.mp4 -o run64 --minutes 60",
+        "cineml gan train film.mp4 -o run128 --cuts cuts.csv --anchor --resolution 128 --grow-from run64"),
+        options="tools.train_arguments"),
     "gan import": Verb("tools.gan_import", "a snapshot of another StyleGAN2 as a checkpoint; nothing in it is executed", (
-        "cineml gan import network-snapshot.pkl -o checkpoint",
-        "cineml gan import stylegan2-film.pt -o checkpoint --with-discriminator")),
+        "cineml gan import network-snapshot-025000.pkl -o face",
+        "cineml gan import stylegan2-church.pt -o church --with-discriminator"),
+        options="tools.import_options"),
     "gan export": Verb("tools.gan_export", "a training checkpoint as ONNX, compared with torch before it is kept", (
         "cineml gan export run128/checkpoint -o models",
         "cineml gan export run128/checkpoint -o models --half --licence CC0-1.0"),
@@ -79,21 +104,40 @@ VERBS: dict[str, Verb] = {
         "cineml gan timelapse run128 -o training.mp4",
         "cineml gan timelapse run128 -o face.mp4 --window 3,2 --fps 12")),
     "gan project": Verb("tools.gan_project", "pictures, or a film's frames, to the latents that make them", (
-        "cineml gan project models portrait.png -o projected",
-        "cineml gan project run128/checkpoint film.mp4 --cuts cuts.csv --shots -o projected")),
+        "cineml gan project run128/checkpoint portrait.png -o projected",
+        "cineml gan project run128/checkpoint film.mp4 --shots --cuts cuts.csv"),
+        options="tools.project_options"),
     "gan edit": Verb("tools.gan_edit", "named directions in W, each with a strip of pictures, for a performer's hands", (
         "cineml gan edit run128/checkpoint -o directions",
-        "cineml gan edit run128/checkpoint -o directions --method sefa --layers 4-9")),
+        "cineml gan edit run128/checkpoint -o directions --method sefa --layers 4-9"),
+        options="tools.edit_options"),
     "gan distill": Verb("tools.gan_distill", "a narrower generator taught by a wide one: real time on a weak machine", (
         "cineml gan distill run256/checkpoint -o student --width 0.5 --minutes 60",
-        "cineml gan distill run256/checkpoint -o student --width 0.25 --dataset film.mp4")),
+        "cineml gan distill run256/checkpoint -o student --width 0.25 --dataset film.mp4"),
+        options="tools.distill_options"),
     "gan metrics": Verb("tools.gan_metrics", "KID, SWD, precision, recall and memorisation of a generator on its film", (
         "cineml gan metrics run128/checkpoint film.mp4",
         "cineml gan metrics models film.mp4 --samples 1000 --json")),
     "remap": Verb("tools.remap", "film, cut list and generator to a score: a walk for every shot", (
         "cineml remap --film film.mp4 --cuts cuts.csv --model models -o score.toml",
-        "cineml remap --film film.mp4 --cuts cuts.csv --model models -o score.toml --shot 3,7 --again"),
+        "cineml remap -o score.toml --shot 12 --again"),
         options="tools.remap_options"),
+    "sort": Verb("tools.sort_pictures", "pictures, film frames or latents on a grid, alike ones side by side", (
+        "cineml sort frames/ -o sheet.png",
+        "cineml sort samples/latents.npz --model run128/checkpoint -o sheet.png --columns 20"),
+        options="tools.sort_options"),
+    "review": Verb("tools.review", "correct cuts and score by eye, in a web page on this machine", (
+        "cineml review show.toml",
+        "cineml review show.toml --no-browser --port 8123"),
+        options="tools.review_options"),
+    "remake": Verb("tools.remake", "the remade film with the original's sound, captions, and its cut list for the editor", (
+        "cineml remake show.toml -o remake.mp4",
+        "cineml remake show.toml -o compare.mp4 --side-by-side --start 00:01:02:00 --end 00:01:40:00"),
+        options="tools.remake_options"),
+    "strip": Verb("tools.strip", "the way back to film: 16 mm and Super 16 strips as a true-to-scale PDF", (
+        "cineml strip remake.mp4 -o strip.pdf --dry-run",
+        "cineml strip remake.mp4 -o strip.pdf --format standard16 --sheet A3 --dpi 1200"),
+        options="tools.strip_options"),
 }
 
 

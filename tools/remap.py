@@ -10,84 +10,40 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import math
+import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from player.show.cut_list import CutList, Shot, read_csv
-from player.show.problem import Problem, ShowError
+from player.show.cut_list import Shot
+from player.show.problem import ShowError
 from player.show.score import Score, write_score
+from player.show.walk import Walk
+from tools.remap_asked import RECORD, asked, remembered
 from tools.remap_dissolve import fit_dissolve
-from tools.remap_fit import Bank, FitOptions, Fitted, fit, key_frames, random_bank, start_from_bank, start_from_codes
-from tools.remap_generator import Source, source_at
-from tools.remap_options import arguments, input_problems, option_problems, place_problems
-from tools.remap_report import write_report
-from tools.remap_score import as_walk, existing_score, score_of, walk_name
-from tools.remap_target import read_film, target_of
-from tools.whole_file import make_folder, write_whole, writing
+from tools.remap_fit import Fitted, fit, measure
+from tools.remap_generator import source_at
+from tools.remap_job import Job, Remap, file_sha, read_anchors, read_job
+from tools.remap_keys import BANNED, Wishes, banned_walk, named_walk
+from tools.remap_measure import ShotMeasure, summary_of
+from tools.remap_options import arguments, option_problems
+from tools.remap_reduce import reduced
+from tools.remap_report import write_page, write_report
+from tools.remap_score import score_of, walk_name
+from tools.remap_start import Starts
+from tools.remap_swap import KEY, with_swaps
+from tools.remap_target import reduced_target, target_of
+from tools.whole_file import write_whole, writing
 
-T = TypeVar("T")
-
-BANK = 1024  # random pictures to start from where no anchors are
 STOPPED = 130
-
-
-@dataclass(frozen=True)
-class Remap:
-    """One remap: where its parts are, and how long it may take. shots: numbers to do; empty: all. again: do them anew."""
-
-    film: Path
-    cuts: Path
-    model: Path
-    output: Path
-    anchors: Path | None = None
-    steps: int = 0
-    passes: float = 6.0
-    minutes: float = float("inf")
-    shots: tuple[int, ...] = ()
-    again: bool = False
-    synthesis: Path | None = None
-    seed: int = 0
-    work: Path | None = None
-    plus_frames: int = 0
-
-    @property
-    def work_folder(self) -> Path:
-        """Where finished shots and the report are kept."""
-        return self.work or self.output.with_suffix(".work")
-
-    @property
-    def report(self) -> Path:
-        return self.output.with_suffix(".png") if self.work is None else self.work / f"{self.output.stem}.png"
-
-
-def read_anchors(path: Path, frames: int, w_dim: int) -> npt.NDArray[np.float32]:
-    """codes [frames, w_dim] float32 of anchors.npz. Raises ShowError."""
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            codes, at = data["codes"].astype(np.float32), data["frames"].astype(np.int64)
-    except (OSError, KeyError, ValueError) as e:
-        raise ShowError(Problem(str(path), f"cannot be read ({e})", "the anchors.npz of a training run")) from None
-    if codes.ndim != 2 or codes.shape != (frames, w_dim) or not np.array_equal(at, np.arange(frames)):
-        raise ShowError(
-            Problem(str(path), f"holds codes {list(codes.shape)}", f"[{frames}, {w_dim}], one a film frame")
-        )
-    return codes
-
-
-def _file_sha(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else path.name
-
-
-def _part_path(remap: Remap, shot: Shot) -> Path:
-    return remap.work_folder / f"{walk_name(shot)}.npz"
+POLISH = 1.0  # passes at full size after a fit at a reduced one
+__all__ = ["STOPPED", "Job", "Remap", "fit_shots", "join_dissolves", "main", "read_anchors", "read_job", "run", "source_at"]
 
 
 def _keep(path: Path, fingerprint: str, fitted: Fitted) -> None:
@@ -114,130 +70,79 @@ def _kept(path: Path, fingerprint: str) -> Fitted | None:
 
 
 class _Progress:
-    """One line that says which shot, how far, and how long still."""
+    """One line that says which shot, how far, and how long still: on a terminal in place, elsewhere now and then."""
 
     def __init__(self, total: int):
         self.total, self.done, self.began = max(1, total), 0, time.monotonic()
+        self._terminal = sys.stderr.isatty()
+        self._told = self.began
 
     def tell(self, text: str, share: float = 0.0, frames: int = 0) -> None:
+        now = time.monotonic()
+        if now - self._told < (0.25 if self._terminal else 10.0):
+            return
+        self._told = now
         done = self.done + share * frames
-        spent = time.monotonic() - self.began
-        left = "" if done < 1 else f"  {spent / done * (self.total - done) / 60:.1f} min left"
-        print(f"\r{text:<46} {100 * done / self.total:3.0f} %{left}   ", end="", file=sys.stderr, flush=True)
+        left = "" if done < 1 else f"  {(now - self.began) / done * (self.total - done) / 60:.1f} min left"
+        line = f"{text:<46} {100 * done / self.total:3.0f} %{left}"
+        print(f"\r{line}   " if self._terminal else line, end="" if self._terminal else "\n", file=sys.stderr, flush=True)
 
     def line(self, text: str) -> None:
-        print(f"\r{text:<78}", file=sys.stderr, flush=True)
+        print(f"\r{text:<78}" if self._terminal else text, file=sys.stderr, flush=True)
 
 
-def _work(remap: Remap, cuts: CutList, old: Score | None) -> list[Shot]:
-    """The shots to fit, in film order."""
-    asked = [s for s in cuts.shots if not remap.shots or s.number in remap.shots]
-    locked = {s.number for s in old.shots if s.lock} if old is not None else set()
-    return [s for s in asked if s.number not in locked]
-
-
-@dataclass(frozen=True)
-class Job:
-    """A remap with all its input read. film: [frames, C, R, R] uint8; codes: [frames, w_dim] or None."""
-
-    remap: Remap
-    source: Source
-    cuts: CutList
-    old: Score | None
-    film: npt.NDArray[np.uint8]
-    film_sha256: str
-    codes: npt.NDArray[np.float32] | None
-
-    def fingerprint(self, shot: Shot) -> str:
-        """What a kept part belongs to; anything else is done anew."""
-        remap, codes = self.remap, self.codes
-        parts = [
-            self.source.weights_sha256,
-            self.film_sha256,
-            repr(shot),
-            repr((remap.steps, remap.passes, remap.seed, remap.plus_frames)),
-        ]
-        parts.append("" if codes is None else hashlib.sha256(codes.tobytes()).hexdigest())
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-    def options(self, shot: Shot, seconds: float = float("inf")) -> FitOptions:
-        plus = shot.frames <= self.remap.plus_frames
-        return FitOptions(
-            plus=plus, steps=self.remap.steps, passes=self.remap.passes, seconds=seconds, seed=self.remap.seed
-        )
-
-
-def read_job(remap: Remap) -> Job:
-    """Everything a remap needs, with its work folder made. Raises ShowError with all that is missing or wrong."""
-    inputs = {"the film": remap.film, "the cut list": remap.cuts, "the anchors": remap.anchors,
-              "the synthesis": remap.synthesis}  # fmt: skip
-    found = place_problems(remap.output, remap.report if remap.output.name else remap.output, inputs)
-
-    def tried(read: Callable[[], T]) -> T | None:
-        try:
-            return read()
-        except ShowError as e:
-            found.extend(e.problems)
-            return None
-
-    if not found:
-        tried(lambda: make_folder(remap.work_folder))
-        old = tried(lambda: existing_score(remap.output))
-    else:
-        old = None
-    found += input_problems({k: v for k, v in inputs.items() if k != "the cut list"})  # which its reader speaks of
-    cuts, source = tried(lambda: read_csv(remap.cuts)), tried(lambda: source_at(remap.model))
-    if cuts is not None and (unknown := [n for n in remap.shots if cuts.by_number(n) is None]):
-        found.append(Problem("--shot", ", ".join(map(str, unknown)), f"1 to {len(cuts.shots)}"))
-    if source is not None and not source.geometry:
-        given = "does not say how the film sits in its square (geometry)"
-        found.append(Problem(str(remap.model), given, "a generator trained on the film"))
-    codes = None
-    if remap.anchors is not None and remap.anchors.is_file() and cuts is not None and source is not None:
-        frames, width = cuts.frames, source.generator.config.w_dim
-        codes = tried(lambda: read_anchors(remap.anchors, frames, width))  # type: ignore[arg-type]
-    if found or cuts is None or source is None:
-        raise ShowError(found)
-    config = source.generator.config
-    film = read_film(remap.film, source.geometry, config.resolution, config.channels, cuts.frames)
-    return Job(remap, source, cuts, old, film, _file_sha(remap.film), codes)
+def _fit_one(job: Job, shot: Shot, starts: Starts, kept: Fitted | None, seconds: float,
+             tell: Callable[[int, int], None] | None) -> Fitted:  # fmt: skip
+    """One shot, from what was kept of it or from its start; at a reduced size first where that was asked for."""
+    generator, size = job.source.generator, job.remap.size
+    target = target_of(job.cuts, shot, job.film, job.inner)
+    keys, start = (kept.frames, kept.keys) if kept is not None else starts.of(target)
+    options = job.options(shot, seconds)
+    rows = start.shape[1] if start.ndim == 3 else 1
+    small = generator if options.plus or rows > 1 or not size else reduced(generator, size)
+    if small is generator:
+        return fit(generator, target, start, keys, options, tell)
+    before, _ = measure(generator, target, start if start.ndim == 3 else start[:, None], keys)
+    coarse = dataclasses.replace(options, seconds=0.7 * seconds)
+    rough = fit(small, reduced_target(target, size), start, keys, coarse, tell)
+    if not rough.finished:
+        return rough
+    steps = options.steps and max(1, options.steps // 4)
+    fine = dataclasses.replace(options, steps=steps, passes=POLISH, seconds=0.3 * seconds, rate=0.4 * options.rate)
+    result = fit(generator, target, rough.keys, keys, fine, None)
+    if result.finished and result.error > before and kept is None:  # reduced, it was nearer than it is
+        result = fit(generator, target, start, keys, fine, None)
+    return dataclasses.replace(result, error_before=before, steps=rough.steps + result.steps)
 
 
 def fit_shots(job: Job, work: Sequence[Shot], quiet: bool) -> tuple[dict[int, Fitted], set[int], bool]:
     """Every shot of `work` fitted or taken from what was kept: (by number, those fitted just now, came to its end)."""
-    remap, inner = job.remap, job.source.geometry["inner"]
+    remap = job.remap
     remaining = sum(s.frames for s in work)
     progress, deadline = _Progress(remaining), time.monotonic() + remap.minutes * 60
-    bank: Bank | None = None
+    starts = Starts(job, tell=None if quiet else lambda what, share: progress.tell(f"{what} {100 * share:.0f} %"))
     fitted: dict[int, Fitted] = {}
     fresh: set[int] = set()
     for shot in work:
-        kept = None if remap.again else _kept(_part_path(remap, shot), job.fingerprint(shot))
+        kept = None if remap.again else _kept(job.part_path(shot), job.fingerprint(shot))
         if kept is not None and kept.finished:
             fitted[shot.number] = kept
         else:
-            target = target_of(job.cuts, shot, job.film, inner)
-            keys = key_frames(target.frames, shot.end)
-            if kept is not None:
-                start = kept.keys
-            elif job.codes is not None:
-                start = start_from_codes(job.source.generator, target, job.codes, keys)
-            else:
-                bank = bank or random_bank(job.source.generator, BANK, remap.seed)
-                start = start_from_bank(target, bank, keys)
+            if kept is None:
+                starts.ready(deadline)
             share = max(1.0, (deadline - time.monotonic()) * shot.frames / max(1, remaining))
 
             def tell(done: int, steps: int, shot: Shot = shot) -> None:
                 text = f"shot {shot.number} of {len(job.cuts.shots)}: step {done} of {steps}"
                 progress.tell(text, done / steps, shot.frames)
 
-            result = fit(job.source.generator, target, start, keys, job.options(shot, share), None if quiet else tell)
+            result = _fit_one(job, shot, starts, kept, share, None if quiet else tell)
             if not quiet:
                 progress.line(
-                    f"shot {shot.number:2d}  {shot.frames:4d} frames  {len(keys):3d} keys  {result.steps:3d} steps  "
+                    f"shot {shot.number:2d}  {shot.frames:4d} frames  {len(result.frames):3d} keys  {result.steps:3d} steps  "
                     f"difference {result.error_before:.3f} -> {result.error:.3f}  motion {result.motion:.2f}"
                 )
-            _keep(_part_path(remap, shot), job.fingerprint(shot), result)
+            _keep(job.part_path(shot), job.fingerprint(shot), result)
             fitted[shot.number] = result
             fresh.add(shot.number)
             if not result.finished:
@@ -255,20 +160,40 @@ def join_dissolves(job: Job, fitted: dict[int, Fitted], fresh: set[int]) -> None
             continue
         if after.joined and not fresh & {shot.number - 1, shot.number}:
             continue
+        held = [tuple(job.wishes.get(n, Wishes()).pinned) for n in (shot.number - 1, shot.number)]
         pair = fit_dissolve(
             job.source.generator,
             job.cuts,
             shot,
             job.film,
-            job.source.geometry["inner"],
+            job.inner,
             before,
             after,
             job.options(shot),
+            held,
         )
         for number, result in zip((shot.number - 1, shot.number), pair, strict=True):
             fitted[number] = result
             one = job.cuts.shots[number - 1]
-            _keep(_part_path(job.remap, one), job.fingerprint(one), result)
+            _keep(job.part_path(one), job.fingerprint(one), result)
+
+
+def new_score(job: Job, fitted: dict[int, Fitted], wishes: dict[int, Wishes], sha256: str) -> Score:
+    """The score: new walks with their keys' names, what was banned remembered, swaps done, all else as a person had it."""
+    walks = {n: named_walk(walk_name(job.cuts.shots[n - 1]), f.keys, f.frames, wishes.get(n, Wishes()))
+             for n, f in fitted.items()}  # fmt: skip
+    score = score_of(job.cuts, walks, job.old, sha256)
+    banning = {s.number for s in score.shots if s.ban}
+    remembering = {walk_name(s) + BANNED for s in job.cuts.shots if s.number in banning}
+    all_walks = {n: w for n, w in score.walks.items() if not n.endswith(BANNED) or n in remembering}
+    for number, wish in job.wishes.items():
+        remembered = banned_walk(walk_name(job.cuts.shots[number - 1]), wish.banned)
+        if remembered is not None:
+            all_walks[remembered.name] = remembered
+    taken_back = {n for n, walk in job.remap.swaps.items() if not walk}
+    shots = tuple(dataclasses.replace(s, extra={k: v for k, v in s.extra.items() if k != KEY}) if s.number in taken_back else s
+                  for s in score.shots)  # fmt: skip
+    return with_swaps(dataclasses.replace(score, shots=shots, walks=all_walks), job.cuts, job.swaps, job.remap.output.parent)
 
 
 def run(remap: Remap, quiet: bool = False) -> tuple[dict[int, Fitted], bool]:
@@ -277,6 +202,7 @@ def run(remap: Remap, quiet: bool = False) -> tuple[dict[int, Fitted], bool]:
     Raises ShowError for bad input.
     """
     new_folder = bool(remap.output.name) and not remap.work_folder.exists()
+    began = time.monotonic()
     try:
         job = read_job(remap)
     except (ShowError, KeyboardInterrupt):
@@ -284,47 +210,115 @@ def run(remap: Remap, quiet: bool = False) -> tuple[dict[int, Fitted], bool]:
             with contextlib.suppress(OSError):
                 remap.work_folder.rmdir()
         raise
-    work = _work(remap, job.cuts, job.old)
-    fitted, fresh, finished = fit_shots(job, work, quiet)
-    if finished:
-        join_dissolves(job, fitted, fresh)
-    walks = {s.number: as_walk(s, fitted[s.number].keys, fitted[s.number].frames) for s in work if s.number in fitted}
-    sha256 = _file_sha(remap.synthesis) if remap.synthesis is not None else job.source.synthesis_sha256
-    score = score_of(job.cuts, walks, job.old, sha256 or (job.old.generator_sha256 if job.old is not None else ""))
+    work, wishes = job.work(), dict(job.wishes)
+    if remap.from_set is not None:
+        from tools.remap_choose import choose  # which reads what this module gives to others
+
+        fitted, wishes = choose(job, work, quiet)
+        finished = True
+    else:
+        fitted, fresh, finished = fit_shots(job, work, quiet)
+        if finished:
+            join_dissolves(job, fitted, fresh)
+    sha256 = file_sha(remap.synthesis) if remap.synthesis is not None else job.source.synthesis_sha256
+    sha256 = sha256 or (job.old.generator_sha256 if job.old is not None else "")
+    score = new_score(job, fitted, wishes, sha256)
     with writing(remap.output):
         write_score(score, remap.output)
     played = {s.number: score.walks[s.walk] for s in score.shots if s.walk in score.walks}
-    write_report(remap.report, job.source.generator, job.cuts, played, job.film, job.source.geometry["inner"])
+    minutes = (time.monotonic() - began) / 60
+    measures = _measured(job, played, quiet) if remap.measured and finished and played else []
+    write_report(remap.report, job.source.generator, job.cuts, played, job.film, job.inner, measures)
+    if remap.measured:
+        made = "chosen from a set" if remap.from_set is not None else f"fitted, started from {job.start}"
+        hashes = f"model {job.source.weights_sha256[:12]}, film {job.film_sha256[:12]}"
+        shots = "1 shot" if len(fitted) == 1 else f"{len(fitted)} shots"
+        lines = [f"{shots} {made}, {minutes:.1f} min; {hashes}"]
+        write_page(remap.page, job.source.generator, job.cuts, played, job.film, job.inner, measures,
+                   f"Remap of {remap.film.name}", lines)  # fmt: skip
+    _record(job, fitted, measures, minutes, finished)
     return fitted, finished
+
+
+def _measured(job: Job, played: dict[int, Walk], quiet: bool) -> list[ShotMeasure]:
+    """The measures of every shot that has a walk."""
+    from tools.remap_judge import judged, ruler_of
+
+    x, y, w, h = job.inner
+    folder = job.remap.work_folder
+    ruler = ruler_of(job.source.generator, job.cuts, job.film, (x, y, w, h), folder, out=None if quiet else sys.stderr)
+    progress = _Progress(len(played))
+
+    def tell(done: int, total: int) -> None:
+        progress.done = done
+        progress.tell(f"measured {done} of {total} shots")
+
+    told = f"{job.source.weights_sha256} {job.film_sha256}"
+    found = judged(ruler, job.source.generator, played, folder, told, None if quiet else tell)
+    if not quiet:
+        s = summary_of(found)
+        cut = "" if s.cut is None else f", cuts {s.cut:.2f} sharp"
+        progress.line(f"likeness {s.likeness:.2f}, {round(s.identified * s.shots)} of {s.shots} shots identified, motion ratio "
+                      f"{s.motion:.2f}, motion correlation {s.correlation:.2f}{cut}, off {s.off:.2f}")  # fmt: skip
+    return found
+
+
+def _record(job: Job, fitted: dict[int, Fitted], measures: Sequence[ShotMeasure], minutes: float, finished: bool) -> None:
+    """Options, input hashes, versions and what was found, beside the score's parts: also what --again reads them from."""
+    remap = job.remap
+    options: dict[str, Any] = {}
+    for f in dataclasses.fields(remap):
+        value = getattr(remap, f.name)
+        value = str(value.resolve()) if isinstance(value, Path) else value
+        options[f.name] = None if isinstance(value, float) and not math.isfinite(value) else value
+    record = {
+        "options": options | {"swaps": {str(k): v for k, v in remap.swaps.items()}, "shots": list(remap.shots)},
+        "inputs": {"film_sha256": job.film_sha256, "cuts_sha256": file_sha(remap.cuts),
+                   "weights_sha256": job.source.weights_sha256,
+                   "synthesis_sha256": job.source.synthesis_sha256,
+                   "anchors_sha256": "" if job.codes is None else hashlib.sha256(job.codes.tobytes()).hexdigest()},
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+        "start": job.start, "minutes": minutes, "finished": finished,
+        "shots": [{"shot": n, "frames": len(f.frames), "steps": f.steps, "error": f.error, "motion": f.motion}
+                  for n, f in sorted(fitted.items())],
+        "measures": [dataclasses.asdict(m) for m in measures],
+        "summary": dataclasses.asdict(summary_of(measures)) if measures else None,
+    }  # fmt: skip
+    text = json.dumps(record, indent=1, default=str) + "\n"
+    write_whole(remap.work_folder / RECORD, lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def fill_show(remap: Remap) -> str:
+    """Name score, generator and cut list in the show that `cineml new` wrote beside the score; what was done, in one line, ''
+    where there is no such show. Raises ShowError."""
+    from tools.show_file import fill, relative, show_beside
+
+    show = show_beside(remap.output)
+    if show is None:
+        return ""
+    folder = show.parent
+    values: dict[tuple[str, str], str | int | float | bool] = {("score", "file"): relative(remap.output, folder)}
+    played = remap.model if remap.synthesis is None else remap.synthesis.parent
+    if all((played / part).is_file() for part in ("mapping.onnx", "synthesis.onnx")):  # a checkpoint cannot be played
+        values |= {("generator", "folder"): relative(played, folder), ("play", "source"): "generator"}
+    if remap.cuts.resolve().parent == folder.resolve():
+        values["film", "cuts"] = relative(remap.cuts, folder)
+    fill(show, values)
+    return f"{show}: plays the score now ({', '.join(f'{t}.{k}' for t, k in values)})"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The deed. Returns the exit code: 0, 2 for bad input, 130 when stopped by Ctrl-C."""
-    args = arguments().parse_args(argv)
-    film = args.film or args.film_file
+    args = remembered(arguments().parse_args(argv))
     remap = None
     try:
         if problems := option_problems(args):
             raise ShowError(problems)
         torch.set_num_threads(args.threads)
-        shots = tuple(int(n) for n in args.shot.split(",")) if args.shot else ()
-        remap = Remap(
-            film,
-            args.cuts,
-            args.model,
-            args.output,
-            args.anchors,
-            args.iterations,
-            args.passes,
-            args.minutes,
-            shots,
-            args.again,
-            args.synthesis,
-            args.seed,
-            plus_frames=args.plus,
-        )
+        remap = asked(args)
         began = time.monotonic()
         fitted, finished = run(remap)
+        filled = fill_show(remap) if finished else ""
     except ShowError as e:
         print(e, file=sys.stderr)
         return 2
@@ -336,10 +330,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"\nstopped; {len(fitted)} shots are kept: the same command goes on from here", file=sys.stderr)
         return STOPPED
     error = float(np.mean([f.error for f in fitted.values()])) if fitted else 0.0
+    look = remap.page if remap.measured else remap.report
     print(
-        f"{args.output}: {len(fitted)} shots in {(time.monotonic() - began) / 60:.1f} min, mean difference {error:.3f}; "
-        f"look at {remap.report}"
+        f"{remap.output}: {len(fitted)} shots in {(time.monotonic() - began) / 60:.1f} min, mean difference {error:.3f}; "
+        f"look at {look}"
     )
+    if filled:
+        print(filled)
     return 0
 
 

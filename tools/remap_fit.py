@@ -7,7 +7,7 @@ that know the film keeps the latent, starting from the mean loses it (it still f
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,7 @@ from tools.train_losses import reconstruction_loss
 KEY_EVERY_FRAMES = 3
 SMOOTHINGS = (0.0, 3.0, 30.0, 300.0)  # frames^4, of the codes of a training run
 STILL = 0.002  # mean change of a pixel from frame to frame that is not motion but grain
-LEAST_STEPS = 24  # a shot of a few frames is soon done, and training has seen it least
+LEAST_STEPS = 60  # a shot of a few frames is soon done, and training has seen it least
 BATCH = 4  # pictures a step: a larger batch leaves the processor cache and is slower a picture
 
 
@@ -35,7 +35,8 @@ class FitOptions:
     steps: gradient steps at most (0: passes over the shot's frames, from its length). plus: one w a layer (W+) instead of
     one for all. seconds: time for this shot at most. rate: of Adam. rough: weight of the squared second difference of w
     over time; move: weight of the difference between the pictures' changes from frame to frame and the film's: both keep
-    a walk from flickering.
+    a walk from flickering. batch: pictures a step. pinned: film frames whose keys do not move. banned: latents [w_dim] that
+    no other key comes nearer to than ban_radius.
     """
 
     steps: int = 0
@@ -46,6 +47,10 @@ class FitOptions:
     rough: float = 0.05
     move: float = 1.0
     seed: int = 0
+    batch: int = BATCH
+    pinned: tuple[int, ...] = ()
+    banned: tuple[npt.NDArray[np.float32], ...] = ()
+    ban_radius: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -153,12 +158,13 @@ def random_bank(generator: Generator, count: int, seed: int = 0, size: int = 16)
     ws, smalls = [], []
     for first in range(0, count, 32):
         n = min(32, count - first)
-        z = torch.randn(n, generator.config.z_dim, generator=made)
-        c = torch.zeros(n, generator.config.c_dim) if generator.config.c_dim else None
+        device = generator.w_avg.device
+        z = torch.randn(n, generator.config.z_dim, generator=made).to(device)
+        c = torch.zeros(n, generator.config.c_dim, device=device) if generator.config.c_dim else None
         mapped = generator.mapping(z, c)  # [n, num_ws, w_dim]
         image = generator.synthesis(mapped).clamp(-1, 1) * 0.5 + 0.5  # [n, C, R, R]
-        ws.append(mapped[:, 0])
-        smalls.append(F.adaptive_avg_pool2d(image, size))
+        ws.append(mapped[:, 0].cpu())
+        smalls.append(F.adaptive_avg_pool2d(image, size).cpu())
     return Bank(torch.cat(ws), torch.cat(smalls))
 
 
@@ -176,16 +182,32 @@ def start_from_bank(target: Target, bank: Bank, keys: npt.NDArray[np.int64]) -> 
     return np.repeat(best[None], len(keys), axis=0)
 
 
+def pushed_away(
+    keys: npt.NDArray[np.float32], banned: Sequence[npt.NDArray[np.float32]], radius: float, free: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float32]:
+    """keys [K, rows, w_dim] with every free one at least `radius` from each banned latent [w_dim], moved straight away."""
+    made = keys.copy()
+    for number, latent in enumerate(banned):
+        off = made.mean(axis=1) - latent  # [K, w_dim]
+        far = np.linalg.norm(off, axis=1)  # [K]
+        for i in np.flatnonzero((far < radius) & free):
+            way = off[i] if far[i] > 1e-6 * radius else np.random.default_rng(number).standard_normal(len(latent))
+            away = latent + way / np.linalg.norm(way) * radius * 1.001
+            made[i] += (away - made[i].mean(axis=0)).astype(np.float32)
+    return made
+
+
 def spread(basis: Tensor, table: Tensor) -> Tensor:
     """basis [n, K], table [K, rows, w_dim] -> the walk at n frames [n, rows, w_dim]."""
     return (basis @ table.flatten(1)).view(len(basis), *table.shape[1:])
 
 
 def render(generator: Generator, w: Tensor, batch: int = 16) -> Tensor:
-    """w [n, w_dim] or [n, num_ws or 1, w_dim] -> pictures [n, C, R, R] in -1..1, no gradients."""
-    ws = (w if w.ndim == 3 else w[:, None]).expand(-1, generator.num_ws, -1)
+    """w [n, w_dim] or [n, num_ws or 1, w_dim] -> pictures [n, C, R, R] in -1..1 in the machine's memory, no gradients."""
+    ws = (w if w.ndim == 3 else w[:, None]).to(generator.w_avg.device)
+    ws = ws.expand(-1, generator.num_ws, -1) if ws.shape[1] == 1 else ws[:, : generator.num_ws]
     with torch.no_grad():
-        return torch.cat([generator.synthesis(part).clamp(-1, 1) for part in ws.split(batch)])
+        return torch.cat([generator.synthesis(part).clamp(-1, 1).cpu() for part in ws.split(batch)])
 
 
 def _orders(seen: npt.NDArray[np.int64], batch: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
@@ -235,17 +257,21 @@ def fit(
     tell: Callable[[int, int], None] | None = None,
 ) -> Fitted:
     """Fit keys [K, w_dim] to the target. Stops at the steps or seconds given, or at Ctrl-C (then finished is False)."""
-    seen = np.flatnonzero(target.clean > 0)
-    steps = options.steps or max(LEAST_STEPS, round(options.passes * len(seen) / BATCH))
-    everything = torch.from_numpy(spline_basis(keys, target.frames).astype(np.float32))  # [n, K]
+    seen, device = np.flatnonzero(target.clean > 0), generator.w_avg.device
+    steps = options.steps or max(LEAST_STEPS, round(options.passes * len(seen) / options.batch))
+    everything = torch.from_numpy(spline_basis(keys, target.frames).astype(np.float32)).to(device)  # [n, K]
     rows = generator.num_ws if options.plus else 1
-    first = start if start.ndim == 3 else start[:, None].repeat(rows, axis=1)  # [K, rows, w_dim]
-    table = torch.from_numpy(first.copy()).requires_grad_(True)
+    first = start if start.ndim == 3 else start[:, None]
+    first = np.repeat(first, rows, axis=1) if first.shape[1] == 1 else first  # [K, rows, w_dim]
+    free = ~np.isin(keys, options.pinned)
+    first = pushed_away(first, options.banned, options.ban_radius, free)
+    table = torch.from_numpy(first.copy()).to(device).requires_grad_(True)
+    moves = torch.from_numpy(free[:, None, None].astype(np.float32)).to(device)
     before, _ = measure(generator, target, first, keys)
     optimiser = torch.optim.Adam([table], lr=options.rate, betas=(0.9, 0.99))
     began, done, finished = time.monotonic(), 0, True
     try:
-        for index in _orders(seen, BATCH, options.seed + target.shot.number):
+        for index in _orders(seen, options.batch, options.seed + target.shot.number):
             if done >= steps:
                 break
             spent = (time.monotonic() - began) / options.seconds
@@ -260,8 +286,8 @@ def fit(
             w = spread(everything, table)  # [n, rows, w_dim]
             ws = w[index].expand(-1, generator.num_ws, -1)  # [b, num_ws, w_dim]
             made = generator.synthesis(ws)  # [b, C, R, R]
-            truth = torch.from_numpy(target.images[index]).float() / 127.5 - 1
-            weight = torch.from_numpy(target.weights[index]).float()  # [b, 1, R, R]
+            truth = torch.from_numpy(target.images[index]).to(device).float() / 127.5 - 1
+            weight = torch.from_numpy(target.weights[index]).to(device).float()  # [b, 1, R, R]
             loss = reconstruction_loss(made, truth, weight)
             change = (made[1::2] - made[::2]) - (truth[1::2] - truth[::2])  # [b / 2, C, R, R]
             loss = loss + options.move * (change.abs() * weight[::2]).mean()
@@ -269,13 +295,19 @@ def fit(
             total = loss + options.rough * bent
             optimiser.zero_grad()
             total.backward()
+            assert table.grad is not None
+            table.grad *= moves  # Adam moves nothing whose gradient has always been zero
             optimiser.step()
+            if options.banned:
+                away = pushed_away(table.detach().cpu().numpy(), options.banned, options.ban_radius, free)
+                with torch.no_grad():
+                    table.copy_(torch.from_numpy(away))
             done += 1
             if tell is not None:
                 tell(done, steps)
     except KeyboardInterrupt:
         finished = False
-    table_now = table.detach().numpy()
+    table_now = table.detach().cpu().numpy()
     error, motion = measure(generator, target, table_now, keys)
     if not error <= before:
         # few steps may end a little worse than a good start: then the start is the answer

@@ -28,8 +28,12 @@ def existing_score(path: Path) -> Score | None:
 
 
 def score_of(cuts: CutList, walks: dict[int, Walk], old: Score | None, sha256: str) -> Score:
-    """The new score: walks by shot number, all else as the old score has it. A locked shot keeps its old walk."""
-    shots, kept = [], {}
+    """The new score: walks by shot number, all else as the old score has it. A locked shot keeps its old walk.
+
+    Walks that no shot plays stay too, as pins, bans and swaps may name them, unless they are another generator's.
+    """
+    shots = []
+    kept = dict(old.walks) if old is not None and old.generator_sha256 == sha256 else {}
     for shot in cuts.shots:
         was = old.by_number(shot.number) if old is not None else None
         if old is not None and was is not None and was.lock and was.walk in old.walks:

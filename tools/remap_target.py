@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -96,3 +96,14 @@ def target_of(cuts: CutList, shot: Shot, film: npt.NDArray[np.uint8], inner: Seq
         ..., y : y + h, x : x + w
     ]
     return Target(shot, frames, images, weights * clean[:, None, None, None].astype(np.float16), clean)
+
+
+def reduced_target(target: Target, size: int) -> Target:
+    """The target in a square of `size` pixels, area-averaged; itself where it is no larger. size divides its own."""
+    side = target.images.shape[-1]
+    if size >= side:
+        return target
+    n, channels, cells = len(target.frames), target.images.shape[1], side // size
+    images = target.images.reshape(n, channels, size, cells, size, cells).mean(axis=(3, 5), dtype=np.float32)
+    weights = target.weights.astype(np.float32).reshape(n, 1, size, cells, size, cells).mean(axis=(3, 5))
+    return replace(target, images=np.round(images).astype(np.uint8), weights=weights.astype(np.float16))

@@ -49,11 +49,12 @@ def told_position(state: ShowState, show: Show) -> tuple[tuple[str, Value], ...]
 def told_values(state: ShowState) -> tuple[tuple[str, Value], ...]:
     """Every parameter that has a value, as it is at this refresh, under the address that sets it."""
     held: dict[str, Value] = {
-        "/cineml/transport/playing": state.transport.playing,
+        "/cineml/transport/playing": state.transport.playing and not state.place.ended,
         "/cineml/transport/rate": float(state.transport.rate),
         "/cineml/transport/loop": state.transport.loop,
         "/cineml/output/blackout": state.blackout,
         "/cineml/output/freeze": state.freeze,
+        "/cineml/output/captions": state.captions,
         "/cineml/output/fade": state.fade,
         "/cineml/look/select": str(state.values.get("/cineml/look/select") or ""),
         "/cineml/look/playing": state.look_name}

@@ -1,8 +1,9 @@
 """ShowState + due Frames -> one linear-light picture of the output's size.
 
 Three passes: mix (the shots' pictures at their own small size, decoded, weighed, without padding), across (rows to the
-output's width), composite (columns to its height, and the film's look). What has not changed since the last refresh is
-not drawn again: that is exact, because everything here is a pure function of the state and the frames.
+output's width), composite (columns to its height, and the film's look; the caption that is due on top). What has not
+changed since the last refresh is not drawn again: that is exact, because everything here is a pure function of the state
+and the frames.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from dataclasses import replace
 import moderngl
 import numpy as np
 
+from player.captions import Captions
+from player.screen.caption_plate import CaptionPlates, Plate
 from player.screen.film_look import GRAIN_LINES, GRAIN_TILE_PX, Grade, grade_at, grain_tile, grain_turn, weave_at
 from player.screen.placement import Inside, Rect, film_rect, inside_of, seen_part
 from player.screen.program import Programs
@@ -61,6 +64,7 @@ class Compositor:
         self._rows: tuple[moderngl.Texture, moderngl.Framebuffer] | None = None
         self._framed: Rect | None = None  # the film's place, outside which the target is black
         self._drawn: dict[str, object] = {}  # what each pass drew last
+        self._captions = CaptionPlates(ctx, show.captions, show) if show.captions is not None else None
         self._warm()
 
     def _warm(self) -> None:
@@ -86,10 +90,18 @@ class Compositor:
         pair = Blend(flat(8, 8, 6), flat(8, 8, 6), 0.5)
         for shot, outgoing in ((pair, None), (pair, small.shot), (pair, pair), (small.shot, same.shot)):
             self.draw(replace(base, mix=mix if outgoing else base.mix, fade=1.0), Due(shot, outgoing))
+        if self._captions is not None:
+            self._caption(Plate(self._grain, (0, 0)), 0.0)
+            self._captions.release()
         self._ctx.finish()
         self.textures.release()
         self.textures.uploads = 0
         self.resize(size)
+
+    @property
+    def captions(self) -> Captions | None:
+        """The captions that were read for the show; None where it has none."""
+        return self._captions.captions if self._captions is not None else None
 
     def resize(self, size_px: tuple[int, int]) -> None:
         """For an output whose size has changed (full screen); the same size again costs nothing."""
@@ -122,7 +134,10 @@ class Compositor:
         across, down = axes_of(inside, reduce, rect, sigma, weave_px, weave_at(frame, self._show.seed))
         rows, shift = self._across(across, rect, math.ceil(inside.height / reduce))
         faded = layers[0][0].has_transitions
-        self._composite(state, grade_at(state.look, frame, self._show.seed), rows, shift, down, rect, faded)
+        caption = None
+        if self._captions is not None and state.captions:
+            caption = self._captions.at(frame, seen_part(rect, self.size_px))
+        self._composite(state, grade_at(state.look, frame, self._show.seed), rows, shift, down, rect, faded, caption)
         return self._picture
 
     def _changed(self, stage: str, key: object) -> bool:
@@ -207,13 +222,14 @@ class Compositor:
         return self._rows[0], 0
 
     def _composite(self, state: ShowState, grade: Grade, rows: moderngl.Texture, shift: int, axis: Axis,
-                   rect: Rect, faded: bool) -> None:
-        """Third pass: to the output's height, and the look. faded: the pictures hold the film's own fades already."""
+                   rect: Rect, faded: bool, caption: Plate | None) -> None:
+        """Third pass: to the output's height, the look, and the caption over it, which no look touches. faded: the pictures
+        hold the film's own fades already."""
         mix = state.mix
         white = 1.0 if mix.fade_colour == "white" else 0.0
         fade = 1.0 if faded else mix.fade
         turn = grain_turn(state.picture.frame, self._show.seed) if grade.grain > 0 else None
-        if not self._changed("composite", (axis, grade, turn, shift, rect, fade, white, state.fade)):
+        if not self._changed("composite", (axis, grade, turn, shift, rect, fade, white, state.fade, caption)):
             return
         x, y, w, h = rect
         seen = seen_part(rect, self.size_px)
@@ -237,6 +253,18 @@ class Compositor:
         self._grain.use(1)
         self._programs.draw("composite.frag", {"TAPS": axis.taps, "LOOK": int(not grade.plain),
                                                "CONTRAST": int(grade.contrast != 1.0)}, uniforms)
+        if caption is not None:
+            self._caption(caption, min(state.fade, 1.0))
+
+    def _caption(self, plate: Plate, level: float) -> None:
+        """A caption over the picture that the target holds."""
+        self._target.viewport = (*plate.corner, *plate.texture.size)
+        self._target.use()
+        plate.texture.use(0)
+        self._ctx.enable(moderngl.BLEND)
+        self._ctx.blend_func = moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA
+        self._programs.draw("caption.frag", {}, {"plate": 0, "corner": plate.corner, "level": level})
+        self._ctx.disable(moderngl.BLEND)
 
     def release(self) -> None:
         """Gives the GL objects back."""
@@ -247,6 +275,8 @@ class Compositor:
                 made[1].release()
                 made[0].release()
         self._grain.release()
+        if self._captions is not None:
+            self._captions.release()
 
 
 def _grain_place(turn: tuple[tuple[int, int, int, int], tuple[int, int]] | None, rect: Rect) -> tuple[float, ...]:

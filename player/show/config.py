@@ -15,7 +15,7 @@ from player.show.problem import Problem, ShowError, nearest
 from player.show.request import Refusal, check_request
 from player.show.score import ScoreReading, array_problems, try_score
 from player.show.score_check import score_problems
-from player.show.show import SHOW_SOURCES, Control, Cue, Look, Output, Show, SoundOut
+from player.show.show import CAPTION_PLACES, SHOW_SOURCES, CaptionStyle, Control, Cue, Look, Output, Show, SoundOut
 from player.show.toml_table import TomlTable, file_problem, read_toml, said
 from player.show.venue import ROLES, Venue, control_keys, load_venue, outputs_of, sound_keys, with_venue
 
@@ -24,6 +24,7 @@ __all__ = ["Probe", "Reading", "Venue", "load_show", "load_venue", "read_show", 
 Probe = Callable[[Path], tuple[Fraction, int, int, int]]
 """What a film file says of itself: (rate, frames, width, height). Raises ShowError for what it cannot read."""
 
+ABOUT = ("title", "artist", "original", "licence", "note", "film_sha256", "made_with")
 MAX_FRAMES = 10_000_000  # four days at 24 frames a second
 CARD_SHOT_S = 5
 
@@ -166,6 +167,13 @@ def _cues(top: TomlTable, show: Show, certain: bool, unknown: tuple[str, ...]) -
     return tuple(cues)
 
 
+def _about(table: TomlTable) -> dict[str, str]:
+    """Where the show comes from, as the artist and the tools wrote it down; what is not said is left out."""
+    said_of = {key: table.text(key) for key in ABOUT}
+    table.done()
+    return {key: value for key, value in said_of.items() if value}
+
+
 def _generator(top: TomlTable) -> Path | None:
     table = top.table("generator")
     folder = table.path("folder", folder=True)
@@ -176,6 +184,19 @@ def _generator(top: TomlTable) -> Path | None:
                 table.bad("folder", f"{part} in {folder.name!r} {reason}", allowed)
     table.done()
     return folder
+
+
+def _captions(top: TomlTable) -> CaptionStyle | None:
+    """How captions are shown; what the file holds is for player.captions to read."""
+    table = top.table("captions")
+    path = table.path("file")
+    font = table.path("font") if table.text("font") else None
+    size = table.number("size", 5.0, 2.0, 20.0, "% of the height")
+    position, burn_in = table.text("position", "bottom", CAPTION_PLACES), table.flag("burn_in", True)
+    if top.has("captions") and not table.has("file"):
+        table.bad("file", "is missing", "an SRT file, relative to this file")
+    table.done()
+    return CaptionStyle(path, size, position, burn_in, font) if path is not None else None
 
 
 def _score(top: TomlTable) -> tuple[ScoreReading, Path | None]:
@@ -220,7 +241,8 @@ def _files_named(data: Mapping[str, Any], path: Path) -> dict[str, Path]:
         return path.parent / text if isinstance(text, str) and text and "\0" not in text else None
 
     for table, key, what in (("film", "file", "film"), ("film", "sound", "sound"), ("film", "cuts", "cut list"),
-                             ("score", "file", "score"), ("fallback", "file", "fallback film")):
+                             ("score", "file", "score"), ("fallback", "file", "fallback film"),
+                             ("captions", "file", "captions"), ("captions", "font", "captions' font")):
         if (file := named(table, key)) is not None:
             found[f"the show's {what}"] = file
     if (score := found.get("the show's score")) is not None and score.suffix:
@@ -280,6 +302,7 @@ def read_show(path: Path, probe: Probe | None = None) -> Reading:
     generator = _generator(top)
     reading, score_path = _score(top)
     fallback = _fallback(top, film, certain, probe)
+    captions = _captions(top)
     looks = _looks(top)
     if look and look not in looks:
         play.bad("look", f"is {look!r}", "a [look.NAME] of this file", nearest(look, looks))
@@ -295,9 +318,9 @@ def read_show(path: Path, probe: Probe | None = None) -> Reading:
     score = None if reading.problems else reading.score
     show = Show(name, path, film, cuts or _made_up_cuts(film, name, source), source, score, generator, fallback, clips,
                 looks, look, (), tuple(Output(role, **outputs.get(role, {})) for role in ROLES), SoundOut(**sound),
-                Control(**control), loop, pause_s, start or 0, seed)
+                Control(**control), loop, pause_s, start or 0, seed, captions=captions)
     unknown = ("/cineml/latent/key",) * bool(reading.problems or not reading.complete) + ("/cineml/shot/",) * (cuts is None)
-    show = replace(show, cues=_cues(top, show, certain, unknown))
+    show = replace(show, cues=_cues(top, show, certain, unknown), about=_about(top.table("about")))
     top.done()
     files = _files_named(data, path) | {f"the clip of shot {number}": clip for number, clip in clips.items()}
     problems = tuple(dict.fromkeys(found))

@@ -55,6 +55,7 @@ TRANSPORT = (
 OUTPUT = (
     Parameter("/cineml/output/blackout", "bool", False, "Black at once; sound and clock run on."),
     Parameter("/cineml/output/freeze", "bool", False, "Hold this picture; sound and clock run on."),
+    Parameter("/cineml/output/captions", "bool", True, "Show the captions, where the show has them."),
     _f("/cineml/output/fade", 1.0, 0.0, 1.0, "", "Picture brightness in linear light: 1 full picture, 0 black."),
 )
 LOOK = (

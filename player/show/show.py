@@ -13,6 +13,7 @@ from player.show.score import Score, ScoreShot
 
 SHOW_SOURCES = ("generator", "film", "clip", "testcard", "black")
 FITS = ("contain", "cover")
+CAPTION_PLACES = ("bottom", "middle", "top")
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,19 @@ class Output:
 
 
 @dataclass(frozen=True)
+class CaptionStyle:
+    """Titles and captions over the picture. file: SRT. size: of a letter, in % of the picture's height. position: of
+    CAPTION_PLACES. burn_in: shown from the start; else /cineml/output/captions shows them, and a remake carries them as a
+    track. font: a font's file, None = the one that Pillow brings, or where that lacks letters one of the machine's."""
+
+    file: Path
+    size: float = 5.0
+    position: str = "bottom"
+    burn_in: bool = True
+    font: Path | None = None
+
+
+@dataclass(frozen=True)
 class SoundOut:
     """Where the sound goes. device: by (part of a) name, '' = default. channels: for each channel of the soundtrack the
     device channel from 1 that plays it; empty = in order. delay_ms: see the parameter. buffer_ms: asked latency (60
@@ -78,7 +92,7 @@ class Show:
 
     source: what shots play that the score does not name. generator: folder of mapping.onnx and synthesis.onnx.
     fallback: a pre-rendered film shown where a model fails. looks: by name; '' is the plain look.
-    start_frame: where the show begins. seed: of grain, weave, flicker and wander.
+    start_frame: where the show begins. seed: of grain, weave, flicker and wander. about: where it comes from, in words.
     """
 
     name: str
@@ -100,6 +114,8 @@ class Show:
     loop_pause_s: float = 0.0
     start_frame: int = 0
     seed: int = 1967
+    about: Mapping[str, str] = field(default_factory=dict)
+    captions: CaptionStyle | None = None
 
     @property
     def output(self) -> Output:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from player.state import Latent
 
 log = logging.getLogger("cineml")
 
+MOST_UNCROPPED = 8  # times the model's side that a film's whole frame may be; more is damaged metadata
 SAMPLES = 48  # mapping outputs that say how far W reaches; a few milliseconds each
 
 
@@ -72,6 +75,41 @@ def inner_of(facts: ModelFacts) -> tuple[float, float, float, float]:
     return (x, y, w, h)
 
 
+@dataclass(frozen=True)
+class Uncropped:
+    """Where the picture of a model that was trained on a part of the film's frame (bars removed, or its middle) belongs in the
+    whole frame. size: [w, h] of the canvas; at: the picture's [x, y] in it; cut: its (x, y, w, h) in the model's square;
+    inner: of the film's frame in the canvas. All in the model's pixels; outside the picture the frame is black."""
+
+    size: tuple[int, int]
+    at: tuple[int, int]
+    cut: tuple[int, int, int, int]
+    inner: tuple[float, float, float, float]
+
+    def canvas(self, pixels: Pixels) -> Pixels:
+        """pixels uint8 [R, R, 3] -> the film's whole frame, uint8 [H, W, 3]."""
+        x, y, w, h = self.cut
+        out = np.zeros((self.size[1], self.size[0], 3), np.uint8)
+        out[self.at[1] : self.at[1] + h, self.at[0] : self.at[0] + w] = pixels[y : y + h, x : x + w]
+        return out
+
+
+def uncropped(facts: ModelFacts) -> Uncropped | None:
+    """None where the model has all of the film's frame, or does not say."""
+    try:
+        (fw, fh), (cx, cy, cw, ch), cut = (tuple(map(int, facts.geometry[n])) for n in ("film", "crop", "inner"))
+        (x, y, w, h), wide, high = cut, cut[2] / cw, cut[3] / ch
+    except (KeyError, ValueError, TypeError, ZeroDivisionError, IndexError):
+        return None
+    sound = cx >= 0 and cy >= 0 and cw > 0 and ch > 0 and cx + cw <= fw and cy + ch <= fh
+    if not sound or (cx, cy, cw, ch) == (0, 0, fw, fh) or max(fw * wide, fh * high) > MOST_UNCROPPED * facts.resolution:
+        return None
+    left, top = math.ceil(cx * wide), math.ceil(cy * high)  # whole pixels of canvas before the picture
+    right, bottom = math.ceil((fw - cx - cw) * wide), math.ceil((fh - cy - ch) * high)
+    inner = (left - cx * wide, top - cy * high, fw * wide, fh * high)
+    return Uncropped((left + w + right, top + h + bottom), (left, top), (x, y, w, h), inner)
+
+
 class GeneratorSource:
     """mapping.onnx and synthesis.onnx of show.generator, played along the score's walks.
 
@@ -92,6 +130,7 @@ class GeneratorSource:
         self._average: Array = np.zeros((1, 1), np.float32)
         self._wander: Wander | None = None
         self._inner = (0.0, 0.0, 0.0, 0.0)
+        self._uncropped: Uncropped | None = None
         self._noise_seed = 0
         self._noise: dict[str, npt.NDArray[np.float32]] = {}
 
@@ -104,6 +143,9 @@ class GeneratorSource:
             self.close()
             raise ShowError(found)
         self._inner = inner_of(self._synthesis.facts)
+        self._uncropped = uncropped(self._synthesis.facts)
+        if self._uncropped is not None:
+            self._inner = self._uncropped.inner
         self._average = self._map(np.zeros(self._synthesis.facts.z_dim, np.float32), 0.0)
         rng = np.random.default_rng([self._show.seed, 0])
         z = rng.standard_normal((SAMPLES, self._synthesis.facts.z_dim)).astype(np.float32)
@@ -226,6 +268,8 @@ class GeneratorSource:
         """One picture: latent, noise, synthesis."""
         self._synthesis.inputs["ws"][0] = self.latent_for(aim, layer)
         pixels = to_pixels(self._synthesis.run(self._noise_for(aim.latent)))
+        if self._uncropped is not None:
+            pixels = self._uncropped.canvas(pixels)
         leap = (aim.latent.key if self._key_of(aim, layer) is not None else "", aim.latent.noise_seed)
         return Frame(pixels, aim.show_time_s, aim.epoch, layer.shot, float(layer.film_position), self.name, self._inner, leap)
 

@@ -1,7 +1,8 @@
-"""The default values of a model's optional inputs, read straight from the ONNX file.
+"""The default values of a model's optional inputs, and its metadata, read straight from the ONNX file.
 
-onnxruntime knows their names and shapes but does not give their values, and the onnx package is not part of a base
-install. An ONNX file is protocol buffers; the few fields needed are ModelProto.graph = 7, GraphProto.initializer = 5,
+onnxruntime knows the inputs' names and shapes but does not give their values; it gives metadata only of a model that it
+has opened; and the onnx package is not part of a base install. An ONNX file is protocol buffers; the few fields needed are
+ModelProto.graph = 7 and metadata_props = 14, StringStringEntryProto.key = 1 and value = 2, GraphProto.initializer = 5,
 TensorProto.dims = 1, data_type = 2, float_data = 4, name = 8, raw_data = 9 (onnx.proto3, IR version 8).
 """
 
@@ -104,4 +105,17 @@ def read_defaults(path: Path, names: Iterable[str]) -> dict[str, npt.NDArray[np.
         raise ValueError("ends in the middle of a field") from None
     if missing := sorted(wanted - set(found)):
         raise ValueError(f"holds no default for {', '.join(missing)}")
+    return found
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata of an ONNX file. Raises ValueError where it is damaged, OSError where it cannot be read."""
+    found: dict[str, str] = {}
+    try:
+        for number, entry in _fields(memoryview(path.read_bytes())):
+            if number == 14 and not isinstance(entry, int):
+                pair = {n: bytes(v).decode("utf-8") for n, v in _fields(entry) if not isinstance(v, int)}
+                found[pair.get(1, "")] = pair.get(2, "")
+    except IndexError:
+        raise ValueError("ends in the middle of a field") from None
     return found

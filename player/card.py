@@ -1,0 +1,114 @@
+"""Where a show comes from: film, training, models, tools, licences; printed by `check`, and a card, one HTML page."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import importlib.metadata
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from player.show.problem import ShowError
+from player.show.show import Show
+from player.sources.onnx_defaults import read_metadata
+from player.sources.onnx_model import ModelFacts, facts_from, sha256_of
+
+RUN_KEYS = ("tool", "dataset", "kimg", "minutes", "grown_from", "anchored", "preset", "seed", "imported_from", "distilled_from",
+            "torch")  # fmt: skip
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 3rem auto; padding: 0 1rem; }
+:root { color-scheme: light dark; }
+h1 { font-size: 1.8rem; margin: 0; } h2 { font-size: 1.05rem; margin: 2rem 0 .4rem; border-bottom: 1px solid #8888; }
+dl { display: grid; grid-template-columns: 11rem 1fr; gap: .2rem 1rem; margin: 0; }
+dt, p { opacity: .65; } dd { margin: 0; overflow-wrap: anywhere; } p { margin: .2rem 0 0; }
+@media (max-width: 30rem) { dl { grid-template-columns: 1fr; } dd { margin-bottom: .4rem; } }
+"""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and its rows of (what, value)."""
+
+    name: str
+    rows: tuple[tuple[str, str], ...]
+
+
+def provenance(show: Show) -> tuple[Section, ...]:
+    """All that a show's own files say of where it comes from. Reads and hashes them; what cannot be read is said as such."""
+    film, about = show.film, show.about
+    made = [(key, about[key]) for key in ("title", "artist", "original", "licence", "note", "made_with") if key in about]
+    size = f"{film.frames} frames at {film.rate}, {film.width}x{film.height}, {float(film.duration_s):.2f} s"
+    of_film = [("picture", size)]
+    if film.path is not None:
+        own = _hash(film.path)
+        of_film += [("file", film.path.name), ("sha256", own)]
+        if about.get("film_sha256") and about["film_sha256"].lower() != own:
+            of_film.append(("not the film of", f"{about['film_sha256'][:16]}..., for which the show was made"))
+    if film.sound is not None:
+        of_film += [("sound", film.sound.name), ("sound sha256", _hash(film.sound))]
+    of_film.append(("cut list", f"{len(show.cuts.shots)} shots"))
+    sections = [Section("Show", (("name", show.name), *made)), Section("Film", tuple(of_film))]
+    if show.score is not None:
+        rows = [("walks", str(len(show.score.walks))), ("made for", show.score.generator_sha256 or "no generator")]
+        rows += [(key, said(value)) for key, value in show.score.extra.items()]
+        sections.append(Section("Score", tuple(rows)))
+    if show.generator is not None:
+        sections.append(Section("Model", tuple(_model_rows(show.generator / "synthesis.onnx"))))
+    sections.append(Section("Software", tuple(_versions())))
+    return tuple(sections)
+
+
+def _hash(path: Path) -> str:
+    try:
+        return sha256_of(path)
+    except OSError as e:
+        return f"cannot be read ({e.strerror})"
+
+
+def _model_rows(path: Path) -> list[tuple[str, str]]:
+    try:
+        facts: ModelFacts = facts_from(read_metadata(path), path)
+        own = hashlib.sha256(path.read_bytes()).hexdigest()
+    except (OSError, ValueError, ShowError) as e:
+        return [("file", path.name), ("not readable", str(e))]
+    rows = [("file", path.name), ("sha256", own), ("kind", f"{facts.kind}, {facts.resolution} px, {facts.channels} channels"),
+            ("licence", facts.licence or "not said")]  # fmt: skip
+    run: Mapping[str, Any] = facts.run if isinstance(facts.run, dict) else {"run": facts.run} if facts.run else {}
+    rows += [(f"training: {key}", said(run[key])) for key in RUN_KEYS if run.get(key) not in (None, "")]
+    rows += [(f"sha256 of {name}", value) for name, value in facts.hashes.items()]
+    return rows
+
+
+def said(value: Any) -> str:
+    """A value of JSON or TOML in words."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _versions() -> list[tuple[str, str]]:
+    rows = [("python", platform.python_version())]
+    for name in ("cineml", "onnxruntime-gpu", "onnxruntime", "moderngl", "numpy", "av"):
+        try:
+            rows.append((name, importlib.metadata.version(name)))
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return rows
+
+
+def card_html(show: Show, sections: Sequence[Section]) -> str:
+    """The page: no script, nothing from outside."""
+    title = html.escape(show.about.get("title") or show.name)
+    parts = ["<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
+             f"<title>{title}</title><style>{STYLE}</style><h1>{title}</h1>",
+             "<p>Where this show comes from. Written by cineml check --card.</p>"]  # fmt: skip
+    for section in sections:
+        rows = "".join(f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in section.rows)
+        parts.append(f"<h2>{html.escape(section.name)}</h2><dl>{rows}</dl>")
+    return "\n".join(parts) + "\n</html>\n"
