@@ -176,7 +176,7 @@ def footage_rows(films: Sequence[Film], baseline: bool) -> list[Row]:
 def scenedetect_frames(path: Path, name: str, shortest: int | None = None) -> list[int]:
     """First frames of the scenes that a detector of PySceneDetect finds with its defaults, the film's first left out.
     shortest: its min_scene_len in frames, instead of the default, which hides shots of less than 15."""
-    import scenedetect  # type: ignore[import-untyped]
+    import scenedetect  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
     options = {} if shortest is None else {"min_scene_len": shortest}
     scenes = scenedetect.detect(str(path), getattr(scenedetect, name)(**options))
