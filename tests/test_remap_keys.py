@@ -186,5 +186,11 @@ def test_a_show_made_by_cineml_new_is_filled_in(known: Path, tmp_path: Path, cap
             "-o", str(tmp_path / "score.toml"), "--iterations", "1", "--start-from", "bank", "--no-measure"]  # fmt: skip
     assert deed.main(argv) == 0
     text = (tmp_path / "show.toml").read_text()
-    assert 'file = "score.toml"' in text and 'source = "generator"' in text and 'cuts = "cuts.csv"' in text
+    assert 'file = "score.toml"' in text and 'cuts = "cuts.csv"' in text and 'source = "film"' in text, "no export yet"
+    (tmp_path / "models").mkdir()
+    for part in ("mapping.onnx", "synthesis.onnx"):
+        (tmp_path / "models" / part).write_bytes(b"an export")
+    assert deed.main([*argv, "--synthesis", str(tmp_path / "models" / "synthesis.onnx")]) == 0
+    text = (tmp_path / "show.toml").read_text()
+    assert 'source = "generator"' in text and 'folder = "models"' in text
     assert "show.toml: plays the score now" in capsys.readouterr().out
