@@ -46,6 +46,7 @@ from player.show.problem import Problem, ShowError, nearest
 from tools.edit_directions import ALIKE, Direction, marked
 from tools.edit_latents import read_arrays
 from tools.edit_options import METHODS
+from tools.whole_file import make_folder
 
 TEXT, ARRAYS = "directions.toml", "directions.npz"
 KEYS = ("id", "name", "note")
@@ -76,7 +77,7 @@ class DirectionSet:
 
 def write_directions(folder: Path, kept: DirectionSet) -> None:
     """Both files, each beside its place and renamed there, the numbers first."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     rows = kept.directions
     part = folder / f"{ARRAYS}.part"
     with part.open("wb") as file:

@@ -39,6 +39,7 @@ from tools.distill_step import Distilling, Recipe, psnr
 from tools.edit_model import Model, anchors_of, model_at
 from tools.model_metadata import synthesis_beside
 from tools.train_snapshot import write_json
+from tools.whole_file import make_folder
 
 OPTIONS = "options.json"
 TIMED_THREADS = 2  # as in cineml bench gan
@@ -177,7 +178,7 @@ def distill(args: argparse.Namespace) -> int:
         about["teacher_synthesis_sha256"] = taught_by
     if "dataset" in model.run:
         about["dataset"] = model.run["dataset"]
-    args.output.mkdir(parents=True, exist_ok=True)
+    make_folder(args.output)
     run = Run(args.output, model, distilling, plan, about)
     if args.resume:
         run.resume()

@@ -38,6 +38,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from player.progress import Progress
+from tools.whole_file import make_folder
 
 FILE = "metrics_encoder.safetensors"
 SPOILS = ("blur", "ghost", "tear", "bend", "noise")
@@ -146,7 +147,7 @@ def encoder_for(
             train_encoder(encoder.to(device), heads.to(device), images, settings, out)
         finally:
             torch.set_num_threads(threads)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         part = path.with_name(path.name + ".part")
         save_file({k: v.cpu().contiguous() for k, v in encoder.state_dict().items()}, part, metadata={"key": key})
         os.replace(part, path)

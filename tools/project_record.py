@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from player.show.problem import Problem, ShowError
 from tools.project_fit import Fitted
+from tools.whole_file import make_folder
 
 RECORD = "project.json"
 
@@ -41,7 +42,7 @@ def open_work(output: Path, asked: Mapping[str, Any], again: bool) -> Path:
             given = "was begun with other " + _differences(before, plain)
             raise ShowError(Problem(str(output), given, "the same options and inputs", "--again, or another folder"))
     else:
-        work.mkdir(parents=True, exist_ok=True)
+        make_folder(work)
         write_json(record, plain)
     return work
 

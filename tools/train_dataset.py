@@ -32,6 +32,7 @@ from tools.train_source import (
     read_pictures,
     survey_film,
 )
+from tools.whole_file import make_folder
 
 __all__ = ["Dataset", "Sampler", "film_pictures", "folder_pictures", "geometry_for", "load_dataset", "mixed_frames", "squared"]
 
@@ -217,7 +218,7 @@ def keep_pictures(
 ) -> tuple[dict[str, list[int]], NDArray[np.uint8]]:
     """As `gathered`, by way of two files in the run folder, so that memory holds one picture at a time."""
     made = not run.exists()
-    run.mkdir(parents=True, exist_ok=True)
+    make_folder(run)
     part = run / f"{name}.u8.part"
     geometry: dict[str, list[int]] = {}
     count, shape = 0, (0,)
