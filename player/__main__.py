@@ -17,7 +17,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ import numpy as np
 
 from player import playloop
 from player.opening import Opening, loaded, make_drawing, make_inference, make_screen, source_names
+from player.show.film import parse_rate
 from player.show.problem import Problem, ShowError
 from player.show.show import Show
 from player.state import Command, ShowState, Transport
@@ -102,7 +102,7 @@ def play(args: argparse.Namespace) -> int:
 def make_recorder(args: argparse.Namespace, show: Show, screen: Any, soundtrack: Any) -> Any:
     from player.live_recorder import LiveRecorder
 
-    fps = Fraction(screen.refresh_hz).limit_denominator(1001)
+    fps = parse_rate(f"{screen.refresh_hz:g}").limit_denominator(1001)  # 23.976 means 24000/1001
     pcm = soundtrack.pcm if soundtrack is not None else None
     return LiveRecorder(Path(args.record), screen.size_px, fps, show, args.lossless, pcm=pcm)
 

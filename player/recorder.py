@@ -8,6 +8,7 @@ import logging
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -24,6 +25,7 @@ log = logging.getLogger("cineml")
 SAMPLE_RATE_HZ = 48000
 AAC_FRAME = 1024
 QUEUE_BYTES = 64 << 20
+ABANDONED_S = 3600.0
 CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 # Layouts that FFmpeg's AAC encoder takes, by their names there. Where a file does not name its channels: those by their
 # count in which none is coded as a low-frequency effect, of which AAC keeps only what lies below some 250 Hz.
@@ -120,6 +122,16 @@ class Recorder:
         self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
         self._thread.start()
 
+    def _clear_abandoned(self) -> None:
+        """Removes what recorders of the same film left that were killed; a live one writes all the time."""
+        for old in self.path.parent.iterdir():
+            if not old.name.startswith(f".{self.path.stem}.part") or old.suffix != self.path.suffix:
+                continue
+            with contextlib.suppress(FileNotFoundError):  # another recorder was quicker
+                if time.time() - old.stat().st_mtime > ABANDONED_S:
+                    old.unlink()
+                    log.info("%s: removed, a film that was never finished", old.name)
+
     def _open(self, crf: int, preset: str) -> None:
         import av
 
@@ -132,6 +144,7 @@ class Recorder:
         if channels > len(UNNAMED):
             raise ShowError(Problem(str(self.path), f"cannot hold a sound of {channels} channels", f"1 to {len(UNNAMED)}"))
         try:
+            self._clear_abandoned()
             self._part.open("wb").close()
         except OSError as e:
             problem = Problem(str(self.path), f"cannot be written ({e.strerror})", "a folder that can be written")

@@ -26,6 +26,15 @@ def scene(width: int = 96, height: int = 64, colour: bool = False) -> Picture:
     return picture
 
 
+def staged(n: int) -> np.ndarray:
+    """24 frames in which something moves, 8 black ones, 16 of a still with a little noise."""
+    if n < 24:
+        return scene()(n)
+    noise = np.random.default_rng(n).normal(0, 1, (64, 96, 1))
+    still = np.zeros((64, 96, 3)) if n < 32 else scene()(10).astype(float)
+    return np.clip(still + noise, 0, 255).astype(np.uint8)
+
+
 def write_film(path: Path, frames: int = 48, rate: Fraction | int = 24, picture: Picture | None = None,
                codec: str = "libx264", form: str = "", pixels: str = "yuv420p", stamps: Sequence[int] | None = None,
                base: Fraction | None = None, aspect: Fraction | None = None, turned: int = 0,

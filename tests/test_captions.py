@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from PIL import ImageFont
 
 from player.captions import Captions, Run, Span, decoded, frame_at, parse_srt, read_captions, spans_of, styled
-from player.screen import caption_plate
-from player.screen.caption_plate import Face, coverage, face_for
+from player.screen import caption_plate, typeface
+from player.screen.caption_plate import coverage
 from player.screen.offscreen import Offscreen
+from player.screen.typeface import Face, face_for, font_for
 from player.show.config import load_show
 from player.show.problem import ShowError
 from player.show.show import CaptionStyle
@@ -313,12 +314,22 @@ def test_italics_lean_and_bold_is_heavier() -> None:
 
 
 def test_letters_that_no_font_has_are_shown_plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(caption_plate, "FONTS", ())
+    monkeypatch.setattr(typeface, "FONTS", ())
+    typeface.face_holding.cache_clear()
     face = face_for("aéłŻ", None)
     if not face.missing:
         pytest.skip("this Pillow's own font has them all")
     assert face.shown("café Łódź") == "cafe Lodz" or "Ł" not in face.missing
     assert face_for("plain text.", None).missing == frozenset()
+    typeface.face_holding.cache_clear()
+
+
+@pytest.mark.skipif(not typeface.face_holding(frozenset("ř")).path, reason="no font of this machine has more than Pillow's own")
+def test_names_in_any_language_are_letters_on_sheets_and_overlays_not_boxes() -> None:
+    box = ImageFont.load_default(20).getmask("ř")
+    made = font_for(["Dvořák"], 20).getmask("ř")
+    assert (made.size, bytes(made)) != (box.size, bytes(box)) and bytes(made) != bytes(font_for(["Dvořák"], 20).getmask("Ř"))
+    assert font_for(["plain"], 20).getname() == ImageFont.load_default(20).getname()
 
 
 def test_a_font_that_is_none_is_a_sentence(tmp_path: Path) -> None:

@@ -224,6 +224,15 @@ def test_a_bad_option_is_one_sentence_and_nothing_is_written(
     assert not (tmp_path / "d").exists()
 
 
+def test_a_place_that_cannot_be_a_folder_is_told_before_the_work(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    monkeypatch.setattr("tools.gan_edit.find", lambda *_: pytest.fail("the work began"))
+    assert edit(checkpoint, "-o", tmp_path / "file" / "d") == 2
+    assert "is no folder" in capsys.readouterr().err and (tmp_path / "file").read_text() == "mine"
+
+
 # ------------------------------------------------------------------------------------------------------------- the pictures
 
 

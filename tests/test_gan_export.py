@@ -213,6 +213,8 @@ def test_a_place_that_cannot_be_written_costs_one_sentence(tmp_path: Path, capsy
         printed = capsys.readouterr()
         assert told in printed.err and printed.err.count("\n") == 1
     assert (tmp_path / "file").read_text() == "mine"
+    assert gan_export.main([str(tmp_path / "checkpoint"), str(tmp_path / "a"), "-o", str(tmp_path / "b")]) == 2
+    assert "one folder" in capsys.readouterr().err and not (tmp_path / "a").exists() and not (tmp_path / "b").exists()
     models = tmp_path / "models"
     models.mkdir()
     (models / "mapping.onnx").write_bytes(b"older")

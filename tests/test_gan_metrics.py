@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tools.gan_metrics import main
 from tools.metrics_distances import frechet
 from tools.metrics_encoder import FILE
 from tools.metrics_inception import FeatureNet
+from tools.train_dataset import load_dataset
 
 
 @pytest.fixture(autouse=True)
@@ -104,6 +106,19 @@ def test_the_command_prints_the_numbers_and_leaves_them_in_the_run(run: Path, ca
     assert (run / "nearest.png").is_file() and (run / "report.html").is_file() and (run / FILE).is_file()
     assert main([*asked, "-o", str(run.parent / "else")]) == 0
     assert "memorisation" in capsys.readouterr().out and (run.parent / "else" / "metrics.json").is_file()
+
+
+def test_the_pictures_that_a_run_is_trained_on_are_not_replaced_by_others(run: Path) -> None:
+    pictures, own = run.parent / "pictures", run.parent / "own"
+    shutil.copytree(pictures, own)
+    (own / "000.png").unlink()
+    size = tiny_generator().config.resolution
+    load_dataset(own, run, size, 1)
+    before = {p.name: p.read_bytes() for p in run.glob("dataset.*")}
+    assert len(before) == 2
+    assert main([str(run), str(pictures), "--samples", "16"]) == 0
+    assert {p.name: p.read_bytes() for p in run.glob("dataset.*")} == before
+    assert json.loads((run / "metrics.json").read_text())["frames"] == 24
 
 
 @pytest.mark.parametrize(("more", "sentence"), [

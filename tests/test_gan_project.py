@@ -27,13 +27,15 @@ from models.stylegan2 import Generator  # noqa: E402
 from player.show.cut_list import CutList, Shot, write_csv  # noqa: E402
 from player.show.problem import ShowError  # noqa: E402
 from player.show.score import read_score  # noqa: E402
+from player.sources.film_reader import FilmReader  # noqa: E402
+from tests.film_footage import write_film  # noqa: E402
 from tools import gan_project, project_run  # noqa: E402
 from tools.project_fit import FitOptions, rate_at, wander_at  # noqa: E402
 from tools.project_losses import Likeness, bend_matrix, noise_penalty, psnr, pyramid  # noqa: E402
 from tools.project_model import model_at, spread_of  # noqa: E402
 from tools.project_outputs import latents_of, write_outputs  # noqa: E402
 from tools.project_run import Outcome, Project, read_job, run  # noqa: E402
-from tools.project_source import in_square, pictures_at  # noqa: E402
+from tools.project_source import in_square, pictures_at, square_geometry  # noqa: E402
 from tools.project_start import Bank, path_start  # noqa: E402
 from tools.project_units import between, coarse_of, shot_units  # noqa: E402
 from tools.project_vgg import STAGES, read_vgg  # noqa: E402
@@ -308,6 +310,21 @@ def test_frames_of_a_film_are_chosen_by_start_end_and_every(known: Path, tmp_pat
         pictures.chosen("30f", None, 1)
 
 
+def test_a_film_that_was_held_sideways_is_projected_upright(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "film.mp4", 4, turned=90)
+    pictures = pictures_at(path)
+    assert (pictures.size, pictures.count) == ((64, 96), 4)
+    reader = FilmReader(path)
+    reader.open()
+    seen = reader.picture(2)[..., 0]  # [96, 64]: as the player shows it
+    reader.close()
+    geometry = square_geometry({}, pictures, 96)
+    x, y, w, h = geometry["inner"]
+    (number, square), = pictures.squares([2], geometry, 96, 1)
+    assert number == 2 and (w, h) == (64, 96)
+    assert np.abs(square[0, y : y + h, x : x + w].astype(int) - seen).mean() < 2
+
+
 def test_a_picture_of_another_shape_gives_its_middle() -> None:
     picture = np.zeros((48, 96), np.uint8)
     picture[:, 16:80] = 200  # 64 x 48 is the film's shape
@@ -447,6 +464,7 @@ def test_a_file_that_is_no_vgg16_is_named(tmp_path: Path, changed: dict[str, tor
     (["{model}", "{four}", "--bank", "0"], "--bank: 0"),
     (["{model}", "{four}", "--vgg", "{text}"], "cannot be read"),
     (["{model}", "{four}", "--anchors", "{text}"], "cannot be read"),
+    (["{model}", "{four}", "--synthesis", "{text}"], "cannot be read as ONNX"),
 ])  # fmt: skip
 def test_bad_input_gets_one_sentence_and_exit_code_2(
     known: Path, tmp_path: Path, argv: list[str], said: str, capsys: pytest.CaptureFixture[str]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from player.recorder import Recorder, layout_of
+from player.recorder import ABANDONED_S, Recorder, layout_of
 from player.show.problem import ShowError
 from player.sources.film_reader import FilmReader, probe_film
 
@@ -324,6 +325,17 @@ def test_processes_that_record_one_name_do_not_share_a_file(tmp_path: Path, monk
             names += os.listdir(tmp_path)
         (tmp_path / "o.mp4").unlink()
     assert len(set(names)) == 2 and all(".part" in name for name in names)
+
+
+def test_what_a_killed_recorder_left_goes_when_the_film_is_written_again_and_a_live_one_stays(tmp_path: Path) -> None:
+    dead, live, other = (tmp_path / name for name in (".o.part7-0.mp4", ".o.part8-0.mp4", ".p.part7-0.mp4"))
+    for path in (dead, live, other):
+        path.write_bytes(b"half a film")
+    for path in (dead, other):
+        os.utime(path, (time.time() - 2 * ABANDONED_S,) * 2)
+    with Recorder(tmp_path / "o.mp4", SIZE, RATE) as r:
+        r.add(level(1), 0)
+    assert not dead.exists() and live.exists() and other.exists()
 
 
 @pytest.mark.parametrize("name", ["", ".", "/"])

@@ -21,6 +21,7 @@ from player.show.cut_list import CutList, Shot, write_csv  # noqa: E402
 from player.show.problem import ShowError  # noqa: E402
 from player.show.score import read_score, write_score  # noqa: E402
 from player.show.walk import Walk  # noqa: E402
+from tests.film_footage import write_film  # noqa: E402
 from tools import remap as deed  # noqa: E402
 from tools.remap_fit import carried_on, key_frames, spline_basis  # noqa: E402
 from tools.remap_target import encoded, linear, target_of, walk_frames  # noqa: E402
@@ -235,9 +236,18 @@ def test_a_shot_that_is_none_is_named_with_what_else_is_wrong(
     assert deed.main([*base, "--film", "none", "--shot", "9"]) == 2
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 2 and "none: is missing" in told[0] and "--shot: 9; allowed: 1 to 3" in told[1]
-    for option in (["--shot", "²"], ["--passes", "nan"], ["--minutes", "nan"]):
+    for option in (["--shot", "²"], ["--passes", "nan"], ["--minutes", "nan"], ["--threads", "0"], ["--iterations", "-1"]):
         assert deed.main([*base, "--film", "none", *option]) == 2
         assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_film_of_another_rate_than_its_cut_list_is_refused(
+    known: tuple[Path, np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film = write_film(tmp_path / "film.mp4", 24, 25)
+    argv = ["--cuts", str(known[0] / "cuts.csv"), "--model", str(known[0] / "model"), "-o", str(tmp_path / "s.toml")]
+    assert deed.main([*argv, "--film", str(film)]) == 2
+    assert "runs at 25 frames a second" in capsys.readouterr().err and not (tmp_path / "s.toml").exists()
 
 
 @pytest.mark.parametrize(

@@ -9,35 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 pytest.importorskip("scipy", reason="scipy assigns")
 
-from tools import sort_pictures
+from tests.sorted_frames import CUTS, colour_of, frames_below, sort
 from tools.sort_order import format_order, parse_order, read_order
 
 BROWSER_FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
                  "--disable-background-networking")  # fmt: skip
-CUTS = "# film: a.mp4\n# rate: 24/1\n# frames: 40\nshot,start,end,label,group\n1,0,10,dawn,a\n2,10,20,,b\n3,20,40,,\n"
-
-
-def colour_of(i: int) -> tuple[int, int, int]:
-    """Two ramps, one red and one blue."""
-    return (60 + 8 * i, 20, 20) if i < 20 else (20, 20, 60 + 8 * (i - 20))
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """f000000.png to f000039.png, 24 x 18, each of one colour."""
-    made = tmp_path / "frames"
-    made.mkdir()
-    for i in range(40):
-        Image.new("RGB", (24, 18), colour_of(i)).save(made / f"f{i:06d}.png")
-    return made
-
-
-def sort(*argv: object) -> int:
-    return sort_pictures.main([str(a) for a in argv])
+    return frames_below(tmp_path)
 
 
 def test_the_page_holds_all_it_needs_and_no_text_breaks_out_of_it(folder: Path, tmp_path: Path) -> None:

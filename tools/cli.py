@@ -21,7 +21,7 @@ from player.show.problem import ShowError, nearest
 DONE, BAD_INPUT, STOPPED = 0, 2, 130
 
 # What only the extras bring: a verb that misses one of these names the extra, not the module.
-STUDIO_MODULES = ("torch", "safetensors", "onnx", "soundfile", "scipy", "rich", "matplotlib")
+STUDIO_MODULES = ("torch", "safetensors", "onnx", "soundfile", "scipy", "rich", "matplotlib", "numba", "cv2")
 EXIT_CODES = """Exit codes:
   0    done; a show that is ended by Ctrl-C has ended well
   1    done or given up, and not as it should be: a model failed (render, demo), a bound does not hold (bench), this

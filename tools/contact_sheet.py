@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from player.screen.typeface import font_for
 from player.show.cut_list import CutList, Shot, read_csv
 from player.show.film import format_timecode
 from player.show.problem import Problem, ShowError
@@ -84,7 +85,7 @@ def fitted(text: str, width_px: float, font: ImageFont.ImageFont | ImageFont.Fre
 def draw_sheet(strips: Sequence[Strip], cuts: CutList, columns: int = 6, picture_px: int = 240) -> Image.Image:
     """The sheet as a picture. Columns wrap: the shots stand in bands of `columns`, all strips of a shot one above the
     other. picture_px: width of one picture."""
-    font = ImageFont.load_default(TEXT_PX)
+    font = font_for([*(s.name for s in strips), *(shot.label for shot in cuts.shots)], TEXT_PX)
     first = next((p for s in strips for p in s.frames.values()), np.zeros((3, 4, 3), np.uint8))
     height_px = round(picture_px * first.shape[0] / first.shape[1])
     name_px = round(max((font.getlength(s.name) for s in strips), default=0)) + 2 * GAP

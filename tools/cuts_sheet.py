@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from player.screen.typeface import font_for
 from player.show.cut_list import CutList, Shot
 from player.show.film import format_timecode
 from tools.contact_sheet import FAINT, GAP, GROUND, INK, MARGIN, TEXT_PX, Strip, draw_sheet, fitted, middle_frame
@@ -43,7 +44,7 @@ def groups_sheet(cuts: CutList, groups: Mapping[str, Sequence[Shot]], pictures: 
 
     groups: shots by label, in the order of the sheet. pictures: by film frame, those of middle_frame(shot).
     """
-    font = ImageFont.load_default(TEXT_PX)
+    font = font_for([*groups, *(shot.group for shot in cuts.shots)], TEXT_PX)
     line_px = TEXT_PX + 5
     height_px = max((round(width_px * p.shape[0] / p.shape[1]) for p in list(pictures.values())[:1]), default=100)
     rows: list[tuple[str, Sequence[Shot]]] = []

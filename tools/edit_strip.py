@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from models.stylegan2 import Generator
+from player.screen.typeface import font_for
 from tools.contact_sheet import FAINT, GAP, GROUND, INK, MARGIN, TEXT_PX, fitted
 from tools.edit_directions import Direction, conditions, moved
 
@@ -76,7 +77,7 @@ def title_of(direction: Direction) -> str:
 
 def draw_strip(direction: Direction, strip: Pixels, amounts: Sequence[float], labels: Sequence[str]) -> Image.Image:
     """One direction: title, amounts over the columns, a label at the left of each row. strip uint8 [B, A, H, W, 3]."""
-    font = ImageFont.load_default(TEXT_PX)
+    font = font_for([title_of(direction), *labels], TEXT_PX)
     line_px = TEXT_PX + 5
     width_px = min(STRIP_PX, max(64, strip.shape[3]))
     height_px = max(1, round(width_px * strip.shape[2] / strip.shape[3]))
@@ -105,7 +106,7 @@ def amount_text(amount: float) -> str:
 def draw_sheet(strips: Sequence[tuple[Direction, Pixels]], amounts: Sequence[float]) -> Image.Image:
     """All directions on one picture: of each strip the first base's row [A, H, W, 3], its name at the left; two columns
     where there are more than eight."""
-    font = ImageFont.load_default(TEXT_PX)
+    font = font_for([text for d, _ in strips for text in lines_of(d)], TEXT_PX)
     line_px = TEXT_PX + 5
     height_px = max(1, round(SHEET_PX * strips[0][1].shape[1] / strips[0][1].shape[2]))
     name_px = round(min(220, max(max(font.getlength(lines) for lines in lines_of(d)) for d, _ in strips))) + 2 * GAP

@@ -31,6 +31,7 @@ from tools.edit_strip import (
     save_picture,
     strip_pictures,
 )
+from tools.whole_file import check_folder
 
 
 def rows_of(text: str | None) -> tuple[int, int] | None:
@@ -117,6 +118,7 @@ def find_directions(args: argparse.Namespace) -> int:
     else:
         bases, labels = bases_from_latents(of_film, len(seeds), config.w_dim, config.num_ws)
     methods: tuple[str, ...] = METHODS if args.method == "both" else (args.method,)
+    check_folder(args.output)  # before minutes of work, not after them
     progress = Progress(args.samples, "samples", sys.stdout)
     fresh = find(model.generator, methods, args.n, rows, args.samples, args.seed, progress.at)
     kept = DirectionSet(tuple(fresh), model.sha256, config.w_dim, config.num_ws, args.seed, args.samples)

@@ -253,6 +253,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The deed. Returns the exit code: 0, or 2 for bad input."""
     args = arguments().parse_args(argv)
     folder = args.out or args.folder or args.checkpoint
+    if args.out and args.folder and args.out != args.folder:
+        print(Problem("-o", f"{args.out}, and {args.folder} is given beside it", "one folder to write to"), file=sys.stderr)
+        return 2
     parts = tuple(p for p in PARTS if p in args.parts.split(","))
     try:
         if unknown := sorted(set(args.parts.split(",")) - set(PARTS)):

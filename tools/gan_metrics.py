@@ -80,7 +80,7 @@ def measure_model(args: argparse.Namespace) -> int:
     from tools.metrics_inception import FeatureNet
     from tools.metrics_measure import measure
     from tools.remap_generator import source_at
-    from tools.train_dataset import load_dataset
+    from tools.train_dataset import asked_of, kept_pictures, load_dataset
 
     if args.device not in ("auto", "cpu", "cuda"):
         raise ShowError(Problem("--device", args.device, "auto, cpu, cuda"))
@@ -106,7 +106,10 @@ def measure_model(args: argparse.Namespace) -> int:
         about = {"weights_sha256": source.weights_sha256}
     config = generator.config
     inception = FeatureNet(args.inception, low, high) if args.inception else None
-    dataset = load_dataset(args.dataset, folder, config.resolution, config.channels, args.start, args.end,
+    # A run's own pictures serve where they are the same; others must not take their place, --resume needs them.
+    asked = asked_of(args.dataset, config.resolution, config.channels, args.start, args.end, geometry)
+    name = "dataset" if kept_pictures(folder, asked, "dataset") is not None else "measured"
+    dataset = load_dataset(args.dataset, folder, config.resolution, config.channels, args.start, args.end, name=name,
                            like=geometry)
     values = measure(generator.to(device), dataset.images, folder, seed=args.seed, samples=args.samples, noise=args.noise,
                      device=device, inception=inception, out=sys.stderr)  # fmt: skip

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 import torch
 
 from player.show.problem import Problem, ShowError
+from tools.model_metadata import exported_hashes
 from tools.project_fit import FitOptions
 from tools.project_model import SAMPLES
 from tools.project_options import arguments
@@ -53,6 +54,8 @@ def project_of(args: argparse.Namespace) -> Project:
         raise ShowError(Problem("--sheet, --threads, --seed, --batch", "one is negative", "0 or more"))
     if args.synthesis is not None and not args.synthesis.is_file():
         raise ShowError(Problem("--synthesis", f"{args.synthesis} does not exist", "a synthesis.onnx"))
+    if args.synthesis is not None:
+        exported_hashes(args.synthesis)  # a file that is no export would stand in the score as the one that plays it
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     options = FitOptions(args.steps, args.space == "w+", args.rate, args.wander, args.prior, args.apart, args.smooth,
                          args.noise, args.seed)  # fmt: skip

@@ -18,10 +18,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from player.progress import Progress
 from player.recorder import CONTAINERS, Recorder
+from player.screen.typeface import font_for
 from player.show.film import parse_rate
 from player.show.problem import Problem, ShowError
 from tools.contact_sheet import fitted
@@ -147,7 +148,7 @@ def labelled(picture: Pixels, text: str) -> Pixels:
     """The picture with a small text in its lower left corner, on a dark ground of its own."""
     height, width = picture.shape[:2]
     pixels = max(10, min(24, height // 48))
-    font = ImageFont.load_default(pixels)
+    font = font_for([text], pixels)
     pad = pixels // 3
     text = fitted(text, width - 4 * pad, font)
     image = Image.fromarray(picture)

@@ -142,7 +142,7 @@ def train(options: argparse.Namespace, workers: Workers) -> int:
             say_what(options, dataset, film, usable, cuts, training, start)
         if options.dry_run:
             return rehearse(training, options)
-        if not options.resume and workers.first:
+        if workers.first:  # a resumed run's too: the next --resume goes on from what this one was asked for
             run.mkdir(parents=True, exist_ok=True)
             write_json(run / "options.json", record_of(options, sizes, recipe, chosen))
         return chosen.train()

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from player.screen.typeface import font_for
 from tools.contact_sheet import FAINT, GAP, GROUND, INK, MARGIN, TEXT_PX, fitted
 
 Pixels = npt.NDArray[np.uint8]
@@ -36,7 +37,7 @@ def film_part(square: Pixels, inner: Sequence[int]) -> Pixels:
 
 def draw_pairs(pairs: Sequence[Pair], title: str) -> Image.Image:
     """The sheet, COLUMNS pairs a band."""
-    font = ImageFont.load_default(TEXT_PX)
+    font = font_for([title, *(text for pair in pairs for text in (pair.name, pair.told))], TEXT_PX)
     line_px = TEXT_PX + 5
     height_px = round(CELL_PX * pairs[0].target.shape[0] / pairs[0].target.shape[1])
     columns = min(COLUMNS, len(pairs))

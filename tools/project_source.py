@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from player.show.problem import Problem, ShowError
+from tools.film_dataset_source import first_frame
 from tools.train_dataset import geometry_for, squared
 from tools.train_source import PICTURES, film_range
 
@@ -83,11 +84,13 @@ def pictures_at(path: Path) -> Pictures:
             if not container.streams.video:
                 raise ShowError(Problem(str(path), "has no picture", "a film that FFmpeg can read"))
             stream = container.streams.video[0]
-            size, rate = (stream.width, stream.height), Fraction(stream.average_rate or 24)
+            rate = Fraction(stream.average_rate or 24)
             count = sum(1 for packet in container.demux(stream) if packet.size and not packet.is_discard)
     except (av.FFmpegError, OSError) as error:
         given = f"cannot be read as a picture or film ({error})"
         raise ShowError(Problem(str(path), given, "a picture, a folder of pictures, or a film")) from None
+    first, _ = first_frame(path)
+    size = (first.height, first.width) if round(first.rotation / 90) % 2 else (first.width, first.height)
     return Pictures(path, "film", count, size, rate)
 
 
@@ -128,6 +131,7 @@ def _film_pictures(pictures: Pictures, wanted: Sequence[int], channels: int) -> 
                 decoded = number + 1
                 if number in remaining:
                     pixels = np.asarray(frame.to_ndarray(format="gray" if channels == 1 else "rgb24"), np.uint8)
+                    pixels = np.rot90(pixels, round(frame.rotation / 90) % 4)
                     if channels == 4:
                         pixels = np.concatenate([pixels, np.full((*pixels.shape[:2], 1), 255, np.uint8)], axis=2)
                     remaining.discard(number)

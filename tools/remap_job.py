@@ -15,6 +15,7 @@ import torch
 from player.show.cut_list import CutList, Shot, read_csv
 from player.show.problem import Problem, ShowError
 from player.show.score import Score
+from player.sources.film_reader import probe_film
 from tools.remap_fit import BATCH, FitOptions
 from tools.remap_generator import Source, source_at
 from tools.remap_keys import BAN_RADIUS, Wishes, wishes_of
@@ -204,10 +205,16 @@ def read_job(remap: Remap) -> Job:
     swaps = wanted_swaps(old, remap.swaps)
     if cuts is not None:
         found += swap_problems(cuts, old, swaps, remap.output.parent)
+    if cuts is not None and remap.film.is_file():
+        probed = tried(lambda: probe_film(remap.film))
+        if probed is not None and probed[0] != cuts.rate:
+            given = f"runs at {probed[0]} frames a second, {remap.cuts} at {cuts.rate}"
+            found.append(Problem(str(remap.film), given, "the cut list of this film",
+                                 f"cineml cuts check {remap.cuts} --film {remap.film}"))
     if found or cuts is None or source is None:
         raise ShowError(found)
     config = source.generator.config
-    film = read_film(remap.film, source.geometry, config.resolution, config.channels, cuts.frames)
+    film = read_film(remap.film, source.geometry, config.resolution, config.channels, cuts.frames, remap.work_folder)
     source.generator.to(remap.device)
     job = Job(remap, source, cuts, old, film, file_sha(remap.film), codes, {}, swaps, deviation_of(source))
     if remap.from_set is not None:  # its pins and bans name pictures

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -78,9 +79,13 @@ def option_problems(args: argparse.Namespace) -> list[Problem]:
               "--cuts": (args.cuts, "its cut list (CSV)"), "--model": (args.model, "an export or checkpoint folder"),
               "-o": (args.output, "the score to be written, NAME.toml")}  # fmt: skip
     found = [Problem(name, "is missing", wanted) for name, (given, wanted) in needed.items() if given is None]
-    passes, minutes = 1.0 if args.passes is None else args.passes, 1.0 if args.minutes is None else args.minutes
-    if not (args.iterations >= 0 and passes > 0 and minutes > 0 and args.threads >= 1):  # nan is none of these
-        found.append(Problem("--iterations, --passes, --minutes, --threads", "one is not positive", "numbers above 0"))
+    for name, number in (("--passes", args.passes), ("--minutes", args.minutes)):
+        if number is not None and not 0 < number < math.inf:  # nan is not
+            found.append(Problem(name, str(number), "a number above 0"))
+    if args.iterations < 0:
+        found.append(Problem("--iterations", str(args.iterations), "a whole number from 0 up"))
+    if args.threads < 1:
+        found.append(Problem("--threads", str(args.threads), "a whole number from 1 up"))
     if args.shot and not all(n.strip().isascii() and n.strip().isdecimal() for n in args.shot.split(",")):
         found.append(Problem("--shot", args.shot, "shot numbers with commas between"))
     if args.size and not (8 <= args.size <= 1024 and args.size & (args.size - 1) == 0):

@@ -5,60 +5,32 @@ Its pictures are inside it; it asks for nothing from outside and works without a
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from player.show.cut_list import CutList, Shot
 from player.show.film import format_timecode
+from tools.page import COLUMN, IN_ORDER, document, jpeg_source, order_bar, text
 from tools.remap_measure import ShotMeasure, Summary, worst_first
 
 Pixels = NDArray[np.uint8]
 PICTURES = 5  # of each shot
 RIGHT_MOTION = (0.8, 1.2)
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
-
-STYLE = """
-:root { color-scheme: dark; --ground: #121212; --frame: #1b1b1b; --ink: #ebebeb; --faint: #a0a0a0; --line: #333;
-  --mark: #56b4e9; --warn: #e69f00 }
-* { box-sizing: border-box }
-body { margin: 0 auto; padding: 1.5rem clamp(1rem, 3vw, 3rem) 4rem; max-width: 1500px; background: var(--ground);
-  color: var(--ink); font: 16px/1.5 system-ui, sans-serif }
-h1 { font-size: 1.5rem; margin: 0; overflow-wrap: anywhere } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem }
-p { color: var(--faint); margin: .25rem 0 .75rem; max-width: 90ch }
-.bar { display: flex; gap: .5rem; flex-wrap: wrap; margin: 1rem 0 }
-.bar button { font: inherit; color: var(--ink); background: var(--frame); border: 1px solid var(--line); border-radius: 6px;
-  padding: .35rem 1rem; cursor: pointer }
-.bar button[aria-pressed=true] { border-color: var(--mark); color: var(--mark) }
-:focus-visible { outline: 2px solid var(--mark); outline-offset: 2px }
+STYLE = COLUMN + """
+p { max-width: 90ch }
 dl + p { margin-top: 1rem }
 dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); gap: .25rem 1.5rem; margin: 0 }
 dl div { display: flex; justify-content: space-between; gap: .75rem; border-bottom: 1px solid var(--line) }
 dt { color: var(--faint) } dd { margin: 0; font-variant-numeric: tabular-nums } dd.warn { color: var(--warn) }
-article { background: var(--frame); border: 1px solid var(--line); border-radius: 8px; padding: .75rem; margin: 0 0 1rem }
+article { padding: .75rem; margin: 0 0 1rem }
 article.warn { border-color: var(--warn) }
-article header { display: flex; gap: .25rem .75rem; align-items: baseline; flex-wrap: wrap; font-variant-numeric: tabular-nums }
-article header b { font-size: 1.1rem } article header span { color: var(--faint); font-size: .9rem }
 .row { display: flex; gap: .35rem; margin-top: .35rem; align-items: center }
 .row > span { flex: 0 0 4.5rem; color: var(--faint); font-size: .85rem }
 .row img { flex: 1 1 0; min-width: 0; width: 100%; height: auto; border-radius: 3px; background: #000 }
 article dl { margin-top: .6rem; font-size: .9rem }
-"""
-
-SCRIPT = """
-const buttons = [...document.querySelectorAll('.bar button')], shots = document.getElementById('shots');
-function order(by) {
-  const key = by === 'film' ? a => Number(a.dataset.shot) : a => Number(a.dataset.rank);
-  [...shots.children].sort((a, b) => key(a) - key(b)).forEach(a => shots.append(a));
-  buttons.forEach(b => b.setAttribute('aria-pressed', String(b.dataset.by === by)));
-}
-buttons.forEach(b => b.addEventListener('click', () => order(b.dataset.by)));
 """
 
 TOLD = (
@@ -93,21 +65,11 @@ def page(cuts: CutList, shots: Sequence[ShotMeasure], summary: Summary | None, p
         names = ", ".join(str(s.number) for s in missing)
         rest = f"<h2>Without a walk</h2><p>Shots {text(names)}: they play black, the film or a clip.</p>"
     told = "".join(f"<p>{text(line)}</p>" for line in lines)
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<link rel="icon" href="data:,"><title>{text(title)}</title><style>{STYLE}</style></head>\n<body>\n'
-        f"<h1>{text(title)}</h1>{told}{_summary(summary)}<p>{text(TOLD)}</p>"
-        '<div class="bar"><button type="button" data-by="worst" aria-pressed="true">Worst first</button>'
-        '<button type="button" data-by="film" aria-pressed="false">In the order of the film</button></div>\n'
-        f'<section id="shots">{cards}</section>{rest}\n<script>{SCRIPT}</script>\n</body></html>\n'
+    body = (
+        f"<h1>{text(title)}</h1>{told}{_summary(summary)}<p>{text(TOLD)}</p>{order_bar('Worst first')}"
+        f'<section id="shots">{cards}</section>{rest}'
     )
-
-
-def text(value: Any) -> str:
-    """Escaped for HTML, attributes too."""
-    return html.escape(str(value), quote=True)
+    return document(title, STYLE, body, IN_ORDER)
 
 
 def _value(name: str, value: str, warn: bool = False) -> str:
@@ -155,14 +117,5 @@ def _card(cuts: CutList, shot: Shot, m: ShotMeasure | None, rank: int, pictures:
 
 def _row(name: str, pictures: Sequence[Pixels], frames: Sequence[int]) -> str:
     images = "".join(f'<img alt="{name}, frame {f}" title="frame {f}" width="{p.shape[1]}" height="{p.shape[0]}" '
-                     f'src="{_source(p)}">' for p, f in zip(pictures, frames, strict=True))  # fmt: skip
+                     f'src="{jpeg_source(p)}">' for p, f in zip(pictures, frames, strict=True))  # fmt: skip
     return f'<div class="row {name}"><span>{name}</span>{images}</div>'
-
-
-def _source(pixels: Pixels) -> str:
-    """A picture inside the page."""
-    from PIL import Image
-
-    out = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(out, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from player.show.cut_list import CutList, Shot
 from player.show.problem import Problem, ShowError
 from tools.train_anchors import detail_weights
 from tools.train_dataset import film_pictures, folder_pictures, squared
+from tools.whole_file import writing
 
 LEAST_FADE = 0.3  # a picture that shows less than this of itself is too dark to be undone in 8 bits
 DETAIL_GAIN = 4.0  # what moves is what a viewer looks at: the moving part weighs up to 1 + this
@@ -49,20 +51,25 @@ def encoded(light: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def read_film(
-    path: Path, geometry: dict[str, list[int]], resolution: int, channels: int, frames: int
+    path: Path, geometry: dict[str, list[int]], resolution: int, channels: int, frames: int, folder: Path | None = None
 ) -> npt.NDArray[np.uint8]:
-    """All frames of a film (or folder of frames) in the model's square: [frames, C, R, R] uint8. Raises ShowError."""
+    """All frames of a film (or folder of frames) in the model's square: [frames, C, R, R] uint8, on disk in `folder` (of
+    the system's own for None) as long as the array is used: an hour of film is more than memory. Raises ShowError."""
     pictures = folder_pictures(path, channels) if path.is_dir() else film_pictures(path, channels, None, None)
-    made = []
-    for picture in pictures:
-        w, h = geometry["film"]
-        if picture.shape[1] * h != picture.shape[0] * w:  # another size of the same shape fills the square alike
-            given = f"is {picture.shape[1]} x {picture.shape[0]}"
-            raise ShowError(Problem(str(path), given, f"the shape of {w} x {h}, which the model was trained on"))
-        made.append(squared(np.array(picture), geometry, resolution))  # a copy: some decoders' frames are read-only
-    if len(made) != frames:
-        raise ShowError(Problem(str(path), f"has {len(made)} frames", f"{frames}, as the cut list says"))
-    return np.stack(made)
+    made = 0
+    with writing(folder or Path(tempfile.gettempdir())), tempfile.TemporaryFile(dir=folder) as kept:
+        for picture in pictures:
+            w, h = geometry["film"]
+            if picture.shape[1] * h != picture.shape[0] * w:  # another size of the same shape fills the square alike
+                given = f"is {picture.shape[1]} x {picture.shape[0]}"
+                raise ShowError(Problem(str(path), given, f"the shape of {w} x {h}, which the model was trained on"))
+            # A copy: some decoders' frames are read-only. Written, not mapped, so that a full disk is an error.
+            kept.write(squared(np.array(picture), geometry, resolution).tobytes())
+            made += 1
+        if made != frames:
+            raise ShowError(Problem(str(path), f"has {made} frames", f"{frames}, as the cut list says"))
+        kept.flush()
+        return np.memmap(kept, np.uint8, "c", shape=(made, channels, resolution, resolution))
 
 
 def walk_frames(cuts: CutList, shot: Shot) -> npt.NDArray[np.int64]:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from player.screen.typeface import font_for
 from tools.sample_render import over_ground
 
 Pixels = npt.NDArray[np.uint8]
@@ -38,7 +39,7 @@ def on_sheet(pixels: Pixels, size: int) -> Pixels:
 def captioned(text: str, width_px: float) -> tuple[str, ImageFont.ImageFont | ImageFont.FreeTypeFont]:
     """The text and the font it stands in: smaller where it is wide, cut with an ellipsis where even that is too wide."""
     for size in range(TEXT_PX, 7, -1):
-        font = ImageFont.load_default(size)
+        font = font_for([text], size)
         if font.getlength(text) <= width_px:
             return text, font
     while text and font.getlength(text + "…") > width_px:

@@ -6,30 +6,23 @@ person selects is saved as a list or table of names; what is frozen or swapped, 
 
 from __future__ import annotations
 
-import base64
-import html
-import io
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from tools.page import GROUND, data_element, document, jpeg_source, text
 from tools.sort_order import COLUMNS, Order
 from tools.sort_page_script import SCRIPT
 from tools.sort_sheet import GAP, NO_LABEL, colours_of, mosaic
 
 Pixels = NDArray[np.uint8]
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 STRIP_PX = 2048  # of sheet in one picture of the page: browsers decode several small ones sooner than a large one
 QUALITY = 84
 
-STYLE = """
-:root { color-scheme: dark; --ground: #121212; --frame: #1b1b1b; --ink: #ebebeb; --faint: #a0a0a0; --line: #333;
-  --mark: #ffb000 }
-* { box-sizing: border-box }
+STYLE = GROUND + """
+:root { --mark: #ffb000 }
 html, body { height: 100%; margin: 0 }
 body { display: flex; background: var(--ground); color: var(--ink); font: 15px/1.45 system-ui, sans-serif }
 #stage { flex: 1 1 auto; min-width: 0; position: relative; overflow: hidden }
@@ -87,9 +80,7 @@ def strips_of(layout: NDArray[np.int64], thumbs: Pixels) -> list[dict[str, Any]]
     made = []
     for first in range(0, len(layout), step):
         last = min(len(layout), first + step)
-        packed = io.BytesIO()
-        Image.fromarray(mosaic(layout, thumbs, first, last)).save(packed, "JPEG", quality=QUALITY, subsampling=0)
-        src = "data:image/jpeg;base64," + base64.b64encode(packed.getvalue()).decode()
+        src = jpeg_source(mosaic(layout, thumbs, first, last), QUALITY, subsampling=0)
         made.append({"first": first, "rows": last - first, "src": src})
     return made
 
@@ -107,14 +98,7 @@ def page(title: str, order: Order, layout: NDArray[np.int64], thumbs: Pixels, gr
         "strips": strips_of(layout, thumbs),
     }  # fmt: skip
     stem = title.rpartition(".")[0] or title
-    body = BODY.replace("@TITLE", html.escape(title)).replace("@TOLD", html.escape(told))
-    body = body.replace("@HERE", str(round(576 * height / width))).replace("@ORDER", html.escape(stem + ".csv"))
+    body = BODY.replace("@TITLE", text(title)).replace("@TOLD", text(told))
+    body = body.replace("@HERE", str(round(576 * height / width))).replace("@ORDER", text(stem + ".csv"))
     body = body.replace("@HIDDEN", "" if groups else "hidden")
-    inside = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")  # a script element ends at the first </script
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
-        f"<title>{html.escape(title)}</title><style>{STYLE}</style></head>\n<body>\n{body}\n"
-        f'<script type="application/json" id="data">{inside}</script>\n<script>{SCRIPT}</script>\n</body></html>\n'
-    )
+    return document(title, STYLE, f"{body}\n{data_element('data', data)}", SCRIPT)

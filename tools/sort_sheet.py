@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+
+from player.screen.typeface import font_for
 
 Pixels = NDArray[np.uint8]
 GROUND, INK, FAINT = (18, 18, 18), (235, 235, 235), (150, 150, 150)
@@ -116,7 +118,7 @@ def draw_group(sheet: Image.Image, at: tuple[int, int], name: str, members: Sequ
                colour: tuple[int, int, int], scale: float) -> None:  # fmt: skip
     """One group: its colour, label and number of pictures, below them some of these, spread over the group."""
     pen = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(TEXT_PX * scale)
+    font = font_for([name], TEXT_PX * scale)
     x, y = at
     line, room = round((LINE_PX - 8) * scale), round((PANEL_PX - 16) * scale)
     pen.rectangle((x, y, x + round(7 * scale), y + line), fill=colour)

@@ -7,31 +7,20 @@ so the page stays in the run's folder. Its content policy forbids everything tha
 from __future__ import annotations
 
 import base64
-import html
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tools.page import COLUMN, POLICY_FILES, data_element, document, text
 from tools.train_report import Line, RunRecord, is_number
 from tools.train_report_plots import progress_line
 
-POLICY = "default-src 'none'; img-src 'self' file: data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
-
-STYLE = """
-:root { color-scheme: dark; --ground: #121212; --frame: #1b1b1b; --ink: #ebebeb; --faint: #a0a0a0; --line: #333;
-  --mark: #56b4e9 }
-* { box-sizing: border-box }
-body { margin: 0 auto; padding: 1.5rem clamp(1rem, 3vw, 3rem) 4rem; max-width: 1700px; background: var(--ground);
-  color: var(--ink); font: 16px/1.5 system-ui, sans-serif }
-h1 { font-size: 1.5rem; margin: 0 } h2 { font-size: 1.1rem; margin: 2.5rem 0 .75rem }
-p { color: var(--faint); margin: .25rem 0 .75rem; max-width: 75ch }
+STYLE = COLUMN + """
 img { display: block; max-width: 100%; height: auto }
-.bar { display: flex; gap: 1rem; align-items: center; flex-wrap: wrap; margin-bottom: .75rem }
+.bar { gap: 1rem; align-items: center }
 .bar input { flex: 1 1 16rem; accent-color: var(--mark); min-height: 2rem }
-.bar button { font: inherit; color: var(--ink); background: var(--frame); border: 1px solid var(--line); border-radius: 6px;
-  padding: .35rem 1rem; min-width: 5.5rem; cursor: pointer }
+.bar button { min-width: 5.5rem }
 .bar output { min-width: 9ch; font-variant-numeric: tabular-nums }
-:focus-visible { outline: 2px solid var(--mark); outline-offset: 2px }
 #plots { min-width: 60rem }
 #grid { image-rendering: auto; width: min(100%, 1100px) }
 .wide { overflow-x: auto }
@@ -87,18 +76,7 @@ def page(record: RunRecord, plots: bytes) -> str:
         nearest_section(record),
         options_section(record),
     ]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<link rel="icon" href="data:,"><title>{text(record.name)}: training report</title><style>{STYLE}</style></head>\n'
-        f"<body>\n{chr(10).join(parts)}\n</body></html>\n"
-    )
-
-
-def text(value: Any) -> str:
-    """Escaped for HTML, attributes too."""
-    return html.escape(str(value), quote=True)
+    return document(f"{record.name}: training report", STYLE, "\n".join(parts), policy=POLICY_FILES)
 
 
 def grids_section(record: RunRecord) -> str:
@@ -109,14 +87,13 @@ def grids_section(record: RunRecord) -> str:
              for kimg, path in record.grids.items()]  # fmt: skip
     last = len(grids) - 1
     still = " disabled" if last == 0 else ""
-    told = json.dumps(grids).replace("<", "\\u003c")  # a script element ends at the first </script
     return (
         '<section><h2>Samples</h2><div class="bar"><label for="slider">Thousand pictures</label>'
         f'<input id="slider" type="range" min="0" max="{last}" step="1" value="{last}"{still}>'
         f'<output id="kimg" for="slider">{grids[last]["kimg"]} kimg</output>'
         f'<button id="run" type="button"{still}>Play</button></div>'
         f'<img id="grid" alt="Sample grid" src="{text(grids[last]["file"])}">'
-        f'<script type="application/json" id="grids">{told}</script><script>{SCRIPT}</script></section>'
+        f"{data_element('grids', grids)}<script>{SCRIPT}</script></section>"
     )
 
 

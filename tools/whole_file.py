@@ -18,6 +18,14 @@ def make_folder(folder: Path) -> None:
         raise ShowError(Problem(str(folder), f"cannot be made ({e.strerror})", "a folder that can be written")) from None
 
 
+def check_folder(folder: Path) -> None:
+    """Raises ShowError where make_folder would, as far as names tell; makes nothing. For before long work."""
+    there = next((p for p in (folder, *folder.absolute().parents) if p.exists()), None)
+    if there is not None and not (there.is_dir() and os.access(there, os.W_OK)):
+        given = "is no folder" if not there.is_dir() else "cannot be written"
+        raise ShowError(Problem(str(folder), f"cannot be made: {there} {given}", "a folder that can be written"))
+
+
 def output_problems(path: Path, suffixes: Sequence[str], instead: str = "") -> list[Problem]:
     """What is wrong with the name of a single file to write: its suffix, or that the folder for it is not there, which is
     more often misspelt than meant. instead: what else may be named there, for the message."""

@@ -9,25 +9,22 @@ from __future__ import annotations
 import bisect
 import logging
 import math
-import unicodedata
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import moderngl
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from player.captions import Captions, Line, Run, Span, read_captions
 from player.screen.placement import Rect
-from player.show.problem import Problem, ShowError
+from player.screen.typeface import Face, Font, face_for
 from player.show.show import CaptionStyle, Show
 
 log = logging.getLogger("cineml")
 
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 Coverage = npt.NDArray[np.uint8]  # [H, W, 2]: letters; outline and shadow
 
 SAFE = 0.05  # of width and height that stays free at each side: the title-safe area (EBU R 95, SMPTE ST 2046-1: 90 %)
@@ -41,13 +38,8 @@ MOST_ON_A_LINE = 200  # letters; the smallest fill a line of ten times their siz
 MOST_BALANCED = 8  # lines; what is longer is no longer a caption, and setting it must not cost a refresh
 AHEAD_S = 2.0  # so long before it is due a caption is set: at a cut there is no time for it
 KEPT = 4
-NOT_A_LETTER = "\U0010fffd"  # no font has one: what is drawn for it is what is drawn for all that is missing
 OPENING = "-\u2013\u2014\u00ab\u201e\u201c\u266a\u266b([{#\"'"
 ELLIPSIS = "\u2026"
-# Found by name where the machine has them; the font that comes with Pillow holds English and little else.
-FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "LiberationSans-Regular.ttf", "FreeSans.ttf", "Arial.ttf", "arial.ttf",
-         "Arial Unicode.ttf", "segoeui.ttf", "Helvetica.ttc", "NotoSansCJK-Regular.ttc", "msgothic.ttc",
-         "AppleSDGothicNeo.ttc")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -56,65 +48,6 @@ class Plate:
 
     texture: moderngl.Texture
     corner: tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Face:
-    """A font of any size. path: its file or name, '' the one that comes with Pillow. missing: letters that it lacks."""
-
-    path: str
-    missing: frozenset[str]
-
-    def of_size(self, px: int) -> Font:
-        return ImageFont.truetype(self.path, px) if self.path else ImageFont.load_default(px)
-
-    def shown(self, text: str) -> str:
-        """The text with letters that the font lacks as their plain ones, where there are such, and every blank alike."""
-        text = "".join(" " if c.isspace() else c for c in text)
-        if not self.missing.intersection(text):
-            return text
-        return "".join(_plain_letter(c) if c in self.missing else c for c in text)
-
-
-def _plain_letter(letter: str) -> str:
-    bare = "".join(c for c in unicodedata.normalize("NFKD", letter) if not unicodedata.combining(c))
-    return {"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "đ": "d", "Đ": "D",
-            "ı": "i", "—": "-", "–": "-", "♪": "~"}.get(letter, bare or letter)  # fmt: skip
-
-
-def missing_letters(font: Font, letters: Iterable[str]) -> frozenset[str]:
-    """The letters that a font has no picture of."""
-    def drawn(letter: str) -> tuple[tuple[int, int], bytes]:
-        mask = font.getmask(letter)
-        return mask.size, bytes(mask)
-
-    none = drawn(NOT_A_LETTER)
-    return frozenset(c for c in letters if drawn(c) == none)
-
-
-def face_for(letters: str, chosen: Path | None) -> Face:
-    """The font for a film's captions: the chosen one; else the one that comes with Pillow, and where it lacks letters
-    that of the machine which lacks fewest. What is missing all the same is said. Raises ShowError for what is no font."""
-    if chosen is not None:
-        try:
-            face = Face(str(chosen), missing_letters(ImageFont.truetype(str(chosen), 32), letters))
-        except OSError as e:
-            raise ShowError(Problem(str(chosen), f"is no font ({e})", "a TrueType or OpenType file")) from None
-    else:
-        face = Face("", missing_letters(ImageFont.load_default(32), letters))
-        for name in FONTS if face.missing else ():
-            try:
-                other = Face(name, missing_letters(ImageFont.truetype(name, 32), letters))
-            except OSError:
-                continue
-            if len(other.missing) < len(face.missing):
-                face = other
-            if not face.missing:
-                break
-    if face.missing:
-        some = " ".join(sorted(face.missing)[:12])
-        log.warning("captions: no font here has %s: shown as plain letters or boxes; name one with captions.font", some)
-    return face
 
 
 def wrapped(lines: Iterable[Line], face: Face, font: Font, bold_px: int, width: float) -> list[Line]:

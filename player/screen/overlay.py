@@ -9,7 +9,9 @@ from collections import OrderedDict
 import moderngl
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+
+from player.screen.typeface import Font, font_for
 
 Coverage = npt.NDArray[np.uint8]
 
@@ -26,7 +28,7 @@ class Overlay:
     def __init__(self, ctx: moderngl.Context):
         self._ctx = ctx
         self._lines: OrderedDict[tuple[str, int, int], Coverage] = OrderedDict()
-        self._fonts: dict[int, ImageFont.FreeTypeFont | ImageFont.ImageFont] = {}
+        self._fonts: dict[int, Font] = {}
         self._shown: tuple[tuple[str, ...], tuple[int, int]] | None = None
         self._texture: moderngl.Texture | None = None
 
@@ -70,8 +72,8 @@ class Overlay:
         if key in self._lines:
             self._lines.move_to_end(key)
             return self._lines[key]
-        font = self._fonts.setdefault(letter, ImageFont.load_default(letter))
         shown = text = " ".join(text.split())
+        font = self._fonts.setdefault(letter, font_for("", letter)) if text.isascii() else font_for([text], letter)
         if font.getlength(text) > width:
             fits = bisect.bisect_right(range(len(text)), width,
                                        key=lambda n: math.ceil(font.getlength(text[:n] + ELLIPSIS))) - 1
