@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from player.show.clip import png_size, ranges_of, read_folder
 from player.show.problem import ShowError
 from player.show.show import Show
+from player.sources.film_index import probe_film
 from player.sources.onnx_defaults import read_metadata
 from player.sources.onnx_model import ModelFacts, facts_from, sha256_of
 
@@ -56,10 +58,70 @@ def provenance(show: Show) -> tuple[Section, ...]:
         rows = [("walks", str(len(show.score.walks))), ("made for", show.score.generator_sha256 or "no generator")]
         rows += [(key, said(value)) for key, value in show.score.extra.items()]
         sections.append(Section("Score", tuple(rows)))
+    if clips := _clip_rows(show):
+        sections.append(Section("Clips", tuple(clips)))
+    if mixed := _mix_rows(show):
+        sections.append(Section("Mixed", tuple(mixed)))
     if show.generator is not None:
         sections.append(Section("Model", tuple(_model_rows(show.generator / "synthesis.onnx"))))
     sections.append(Section("Software", tuple(_versions())))
     return tuple(sections)
+
+
+def _clip_rows(show: Show) -> list[tuple[str, str]]:
+    """Each clip, the shots that play it, what it is, and its hash; of a folder that of its frames one after the other."""
+    shots: dict[Path, list[int]] = {}
+    for number, path in show.clips.items():
+        shots.setdefault(path, []).append(number)
+    rows = []
+    for path, numbers in shots.items():
+        try:
+            if path.is_dir():
+                files = [file for _, file in sorted(read_folder(path).files.items())]
+                size, whole = png_size(files[0]), hashlib.sha256()
+                for file in files:
+                    whole.update(file.read_bytes())
+                what, own = f"{len(files)} PNGs, {size[0]}x{size[1]}{_made_by(path)}", whole.hexdigest()
+            else:
+                rate, frames, *size_of = probe_film(path)
+                size, own = (size_of[0], size_of[1]), _hash(path)
+                what = f"{frames} frames at {rate}, {size[0]}x{size[1]}"
+        except (OSError, ShowError) as e:
+            rows.append((path.name, f"cannot be read ({e})"))
+            continue
+        if size != (show.film.width, show.film.height):
+            what += f", fitted to {show.film.width}x{show.film.height}"
+        rows += [(path.name, f"{what}; {_shots(numbers)}"), (f"sha256 of {path.name}"[:40], own)]
+    return rows
+
+
+def _made_by(folder: Path) -> str:
+    """What a folder's options.json says of who made it; '' where it says nothing."""
+    try:
+        made = json.loads((folder / "options.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return ""
+    if not isinstance(made, dict) or not isinstance(made.get("tool"), str):
+        return ""
+    keys = made.get("keys")
+    return f", by {made['tool'][:80]}" + (f" from {len(keys)} keys" if isinstance(keys, dict) else "")
+
+
+def _mix_rows(show: Show) -> list[tuple[str, str]]:
+    """The shots that mix two sources, and how."""
+    found: dict[str, list[int]] = {}
+    for shot in show.cuts.shots:
+        row = show.score_shot(shot.number)
+        if len(row.sources) > 1:
+            how = f"{row.mix:g}" if isinstance(row.mix, (int, float)) else f"by {len(row.mix)} key points"
+            if not isinstance(row.mix, (int, float)) and (row.mix[-1][0] < shot.start or row.mix[0][0] >= shot.end):
+                how += f", none of them in its film frames {shot.start} to {shot.end - 1}"
+            found.setdefault(f"{row.source} over {row.under}, {how}", []).append(shot.number)
+    return [(_shots(numbers), how) for how, numbers in found.items()]
+
+
+def _shots(numbers: Sequence[int]) -> str:
+    return ("shot " if len(numbers) == 1 else "shots ") + ranges_of(sorted(numbers))
 
 
 def _hash(path: Path) -> str:

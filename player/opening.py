@@ -159,14 +159,15 @@ def output_problems(outputs: Mapping[str, Path], inputs: Mapping[str, Path]) -> 
 
 def source_names(show: Show) -> set[str]:
     """The kinds of source that the show's shots play."""
-    return {show.score_shot(shot.number).source for shot in show.cuts.shots}
+    return {source for shot in show.cuts.shots for source in show.score_shot(shot.number).sources}
 
 
 def make_inference(show: Show, opening: Opening, threads: int, require_provider: str | None) -> Any:
     """The inference with every source that the show needs, opened and warmed; None, and its files tried, for a show
     that is not whole."""
     from player.sources.black import BlackSource
-    from player.sources.film_reader import ClipSource, FilmSource
+    from player.sources.clip import ClipSource
+    from player.sources.film_reader import FilmSource
     from player.sources.inference import Inference
     from player.sources.testcard import TestCardSource
 
@@ -198,7 +199,7 @@ def make_inference(show: Show, opening: Opening, threads: int, require_provider:
 
 def try_files(show: Show, opening: Opening, threads: int, require_provider: str | None) -> None:
     """Opens the models and clips of a show that is not whole (reading it has tried its films, score and cut list)."""
-    from player.sources.film_reader import probe_film
+    from player.sources.clip import damaged
 
     if show.generator is not None:
         from player.sources.generator import GeneratorSource
@@ -207,9 +208,7 @@ def try_files(show: Show, opening: Opening, threads: int, require_provider: str 
         # What is missing or empty was noted with the show.
         noted = [str(path) for part in ("mapping.onnx", "synthesis.onnx") if file_problem(path := show.generator / part)]
         opening.note(p for p in source.check_models() if p.where not in noted)
-    for clip in show.clips.values():
-        if not file_problem(clip):
-            opening.tried(lambda clip=clip: probe_film(clip), close=False)  # type: ignore[misc]
+    opening.note(damaged(show))
 
 
 def make_screen(show: Show, offscreen: bool, realtime: bool) -> Any:

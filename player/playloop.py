@@ -116,6 +116,12 @@ def drained(inbox: Inbox) -> list[Command]:
     return [inbox.popleft() for _ in range(len(inbox))]
 
 
+def _playing(state: ShowState, show: Show) -> str:
+    """The source of the shot that is seen, and where it has two how they are mixed."""
+    row = show.score_shot(state.mix.shot.number)
+    return f"{row.source} {state.source_mix:.2f} over {row.under}" if len(row.sources) > 1 else row.source
+
+
 def overlay(state: ShowState, parts: Parts) -> tuple[str, ...]:
     """The technicians' lines."""
     if not state.overlay:
@@ -127,7 +133,7 @@ def overlay(state: ShowState, parts: Parts) -> tuple[str, ...]:
     label = f" {shot.label}" if shot.label else ""
     screen = parts.screen
     return (f"{show.name}   {playing}   {at} / {end}   frame {state.place.frame}",
-            f"shot {shot.number} of {len(show.cuts.shots)}{label}   source {show.score_shot(shot.number).source}",
+            f"shot {shot.number} of {len(show.cuts.shots)}{label}   source {_playing(state, show)}",
             f"look {state.look_name or 'plain'}   clock {parts.clock.name}   picture delay {state.delay_ms:+.0f} ms",
             f"{screen.size_px[0]}x{screen.size_px[1]} at {screen.refresh_hz:.4g} Hz   {screen.renderer}",
             *parts.report.overlay_lines)
@@ -178,8 +184,7 @@ def play(parts: Parts, duration_s: float | None = None, lead_s: float = 0.0) -> 
         # 3 what to make for the future. One aim waits at most, unless a seek has made it worthless.
         waiting = parts.inference.waiting
         if waiting is None or waiting.epoch != state.transport.epoch:
-            pace_s = parts.inference.pace_of(show.score_shot(state.mix.shot.number).source)
-            aim = next_aim(state, last_aim, pace_s, 1.0 / screen.refresh_hz, show)
+            aim = next_aim(state, last_aim, parts.inference.pace_of, 1.0 / screen.refresh_hz, show)
             if aim is not None:
                 parts.inference.make(aim)
                 last_aim = aim

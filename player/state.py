@@ -91,6 +91,7 @@ class ShowState:
 
     show_time_s: when this picture will be seen. place: where the film (and its sound) is; picture: where the picture
     is, the same unless frozen. mix: what of the shots is seen. look: value by name of LOOK_NAMES.
+    source_mix: weight of the shot's source over what lies under it; outgoing_mix: the same of a dissolve's outgoing shot.
     fade, blackout, captions, volume, mute, delay_ms: see the parameters. values: every changed parameter by address.
     next_go_cue: counts GOs. cued_to: cues at film frames before this one have been fired in this loop.
     """
@@ -118,6 +119,9 @@ class ShowState:
     next_go_cue: int = 0
     cued_to: int = 0
     key_shot: int = 0
+    source_mix: float = 1.0
+    outgoing_mix: float = 1.0
+    mix_offset: float = 0.0
     values: Mapping[str, Glide | Value] = field(default_factory=dict)
 
 
@@ -177,6 +181,12 @@ def value_at(values: Mapping[str, Glide | Value], address: str, show_time_s: flo
     """What a parameter is worth at a show time: the asked value on its glide, else the table's default."""
     held = values.get(address, BY_ADDRESS[address].default)
     return held.at(show_time_s) if isinstance(held, Glide) else held
+
+
+def mix_offset_at(values: Mapping[str, Glide | Value], show_time_s: float) -> float:
+    """What a hand adds to the mix of two sources at a show time, also one that is still to come: a glide is known ahead."""
+    held = value_at(values, "/cineml/source/mix_offset", show_time_s)
+    return float(held) if isinstance(held, (int, float)) else 0.0
 
 
 def advance(previous: ShowState, commands: Iterable[Command], now_s: float, show: Show) -> ShowState:
@@ -336,6 +346,9 @@ def _resolve(change: _Change, now_s: float, show: Show, previous: ShowState | No
     freeze = flag("/cineml/output/freeze")
     picture = previous.picture if freeze and previous is not None else place
     mix = show.cuts.mix_at(picture.frame)
+    offset = mix_offset_at(values, now_s)
+    source_mix = show.score_shot(mix.shot.number).mix_at(picture.frame, offset)
+    outgoing_mix = show.score_shot(mix.outgoing.number).mix_at(picture.frame, offset) if mix.outgoing is not None else 1.0
     look_name, look = _look_values(values, mix.shot.number, now_s, show)
     held = change.key_shot == mix.shot.number
     key = str(value_at(values, "/cineml/latent/key", now_s) or "") if held else ""
@@ -350,4 +363,5 @@ def _resolve(change: _Change, now_s: float, show: Show, previous: ShowState | No
         delay_ms=number("/cineml/sound/delay_ms"), overlay=flag("/cineml/window/overlay"),
         fullscreen=flag("/cineml/window/fullscreen"), stopped=change.stopped, quit=change.quit,
         refresh=previous.refresh + 1 if previous else 0, next_go_cue=change.next_go_cue, cued_to=change.cued_to,
-        key_shot=change.key_shot if key else 0, values=values)
+        key_shot=change.key_shot if key else 0, source_mix=source_mix, outgoing_mix=outgoing_mix, mix_offset=offset,
+        values=values)

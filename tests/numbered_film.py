@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from player.recorder import Recorder
 
@@ -33,3 +34,11 @@ def write_numbered(path: Path, rate: Fraction = RATE, frames: int = FRAMES,
         for i in range(frames):
             r.add(picture(i), i)
     return path
+
+
+def write_frames(folder: Path, numbers: Iterable[int], name: str = "{:06d}.png", first: int = 0) -> Path:
+    """PNGs of the numbered pictures `first`, `first` + 1, ..., whose names say `numbers`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for picture, number in enumerate(numbers, first):
+        Image.fromarray(numbered(picture)).save(folder / name.format(number))
+    return folder

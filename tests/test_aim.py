@@ -23,6 +23,10 @@ def frame_for(aim, layer, source="generator"):
     return Frame(PIXELS, aim.show_time_s, aim.epoch, layer.shot, float(layer.film_position), source, (0, 0, 2, 2))
 
 
+def takes_30_ms(source):
+    return 0.03
+
+
 def simulate(show, model_s, refresh_hz=60.0, seconds=11.0, script=None):
     """The loop's hand-over with a worker that takes model_s a picture, in simulated time.
 
@@ -44,7 +48,7 @@ def simulate(show, model_s, refresh_hz=60.0, seconds=11.0, script=None):
                 waiting = (waiting[0], ready_s)
         state = advance(state, (script or {}).get(k, []), now, show)
         if waiting is None or waiting[0].epoch != state.transport.epoch:
-            aim = next_aim(state, last, model_s * 1.1, 1 / refresh_hz, show)
+            aim = next_aim(state, last, lambda source: model_s * 1.1, 1 / refresh_hz, show)
             if aim is not None:
                 waiting, last = (aim, now), aim
         seen.append((now, state, shelf.due(state)))
@@ -157,12 +161,12 @@ def test_after_a_seek_the_first_picture_is_of_the_new_place():
 def test_a_paused_film_makes_its_picture_once_until_the_latent_changes():
     show = small_show()
     state = advance(first_state(show), [Command("/cineml/transport/pause")], 1.0, show)
-    aim = next_aim(state, None, 0.03, 1 / 60, show)
+    aim = next_aim(state, None, takes_30_ms, 1 / 60, show)
     assert aim is not None and aim.layers[0].film_position == Fraction(24)
     later = advance(state, [], 2.0, show)
-    assert next_aim(later, aim, 0.03, 1 / 60, show) is None
+    assert next_aim(later, aim, takes_30_ms, 1 / 60, show) is None
     changed = advance(later, [Command("/cineml/latent/truncation", 0.5, 0.0)], 2.1, show)
-    assert next_aim(changed, aim, 0.03, 1 / 60, show) is not None
+    assert next_aim(changed, aim, takes_30_ms, 1 / 60, show) is not None
 
 
 @pytest.mark.parametrize("source", ["film", "generator"])

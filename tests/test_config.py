@@ -468,7 +468,8 @@ def test_one_wrong_row_hides_no_other(folder: Path) -> None:
         "shot 9: look: is 'nihgt'; allowed: a [look.NAME] of the show; try: did you mean 'night'?",
         "shot 2: walk: 'w1' has keys from frame 0 to 47; allowed: a walk that covers the shot's frames 48 to 71; "
         "try: make the score again from this cut list",
-        "shot 3: clip: 'none.mp4' is missing; allowed: a film file, relative to the score"]
+        "shot 3: clip: 'none.mp4' is missing; allowed: a film file, or a folder of frames such as 000300.png, relative "
+        "to the score"]
 
 
 @pytest.mark.parametrize("rows", ["[[shot]]\nnumber = 1\nsource = 'generatr'", "[[shot]]\nnumber = 1\nsource = 3",

@@ -30,6 +30,10 @@ VALUE: st.SearchStrategy[Any] = st.recursive(
 KNOWN = (*SHOT_KEYS, "shot", "generator_sha256")
 EXTRA = st.dictionaries(TEXT.filter(lambda k: k not in KNOWN), VALUE, max_size=3)
 
+WEIGHT = st.floats(0, 1)
+POINTS = st.dictionaries(st.integers(0, 10**6), WEIGHT, min_size=1, max_size=4)
+MIX = st.one_of(WEIGHT, POINTS.map(lambda points: tuple(sorted(points.items()))))
+
 
 @st.composite
 def scores(draw: st.DrawFn) -> Score:
@@ -45,8 +49,10 @@ def scores(draw: st.DrawFn) -> Score:
         source = draw(st.sampled_from(("generator", "film", "clip", "black") if walks else ("film", "clip", "black")))
         walk = draw(st.sampled_from(sorted(walks))) if source == "generator" else ""
         pin = tuple(draw(st.lists(TEXT, max_size=2)))
+        under = draw(st.sampled_from(("", *sorted({"film", "clip", "black"} - {source}))))
+        mix = draw(MIX) if under else 1.0
         shots.append(ScoreShot(number, walk, source, draw(TEXT), draw(TEXT), draw(st.sampled_from(("jump", "glide"))),
-                               draw(st.booleans()), pin, (), draw(EXTRA)))
+                               draw(st.booleans()), pin, (), draw(EXTRA), under, mix))
     return Score(tuple(shots), walks, draw(TEXT), draw(EXTRA))
 
 

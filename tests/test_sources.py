@@ -20,14 +20,15 @@ from player.show.show import Show
 from player.show.walk import Walk
 from player.sources.aim import Aim, Layer
 from player.sources.black import BlackSource
-from player.sources.film_reader import ClipSource, FilmSource
+from player.sources.clip import ClipSource
+from player.sources.film_reader import FilmSource
 from player.sources.frame import FrameSource
 from player.sources.generator import GeneratorSource, to_pixels
 from player.sources.onnx_defaults import read_defaults
 from player.sources.onnx_model import sha256_of
 from player.sources.testcard import TestCardSource, flash_box, flashes
 from player.state import Latent
-from tests.numbered_film import FRAMES, RATE, SIZE, write_numbered
+from tests.numbered_film import FRAMES, RATE, SIZE, write_frames, write_numbered
 from tests.tiny_model import AVERAGE, NUM_WS, RES, W_DIM, noise_default, write_tiny_generator
 
 SHOTS = (Shot(1, 0, 24), Shot(2, 24, 48, "dissolve", 8, label="A face turns"), Shot(3, 48, 72))
@@ -61,15 +62,17 @@ Makers = dict[str, Callable[[], FrameSource]]
 
 
 @pytest.fixture(scope="module")
-def makers(film_path: Path, generator_folder: Path) -> Makers:
+def makers(film_path: Path, generator_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Makers:
     show = make_show(generator_folder)
+    frames = write_frames(tmp_path_factory.mktemp("frames"), range(FRAMES))
     return {"generator": lambda: GeneratorSource(show), "film": lambda: FilmSource(show, film_path, "film"),
             "fallback": lambda: FilmSource(show, film_path, "fallback"), "testcard": lambda: TestCardSource(show),
             "black": lambda: BlackSource(show),
-            "clip": lambda: ClipSource(make_show(clips=dict.fromkeys((1, 2, 3), film_path)))}  # fmt: skip
+            "clip": lambda: ClipSource(make_show(clips=dict.fromkeys((1, 2, 3), film_path))),
+            "folder": lambda: ClipSource(make_show(clips=dict.fromkeys((1, 2, 3), frames)))}  # fmt: skip
 
 
-ALL = ["generator", "film", "fallback", "testcard", "black", "clip"]
+ALL = ["generator", "film", "fallback", "testcard", "black", "clip", "folder"]
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from player.show.film import format_timecode
-from player.show.parameter import LATENT, LOOK, OUTPUT, SOUND, TRANSPORT, Parameter, Value
+from player.show.parameter import LATENT, LOOK, OUTPUT, SOUND, SOURCE, TRANSPORT, Parameter, Value
 from player.show.request import MAX_GLIDE_S, REACHABLE, Refusal, check_request
 from player.show.show import Show
 from player.state import Command, ShowState
@@ -56,6 +56,8 @@ def told_values(state: ShowState) -> tuple[tuple[str, Value], ...]:
         "/cineml/output/freeze": state.freeze,
         "/cineml/output/captions": state.captions,
         "/cineml/output/fade": state.fade,
+        "/cineml/source/mix_offset": state.mix_offset,
+        "/cineml/source/mix": state.source_mix,
         "/cineml/look/select": str(state.values.get("/cineml/look/select") or ""),
         "/cineml/look/playing": state.look_name}
     for p in LOOK:
@@ -84,6 +86,7 @@ TELLS = (
     ("/cineml/position/timecode", "s", "Film time as hh:mm:ss:ff, without drop frame."),
     ("/cineml/position/shot", "i", "Number of the shot, from 1."),
     ("/cineml/transport/playing", "T/F", "Whether the film runs."),
+    ("/cineml/source/mix", "f", "The weight of the shot's source over what lies under it, 0 to 1; 1 where it has one source."),
     ("/cineml/look/playing", "s", "The look that is seen: the selected one, or the score's own."),
     ("/cineml/reply/ADDRESS", "ss", "To whoever sent ADDRESS: a status (`rejected`, `clipped`, `noted`) and the "
                                     "reason. For a packet that is no OSC, ADDRESS is `packet`."),
@@ -132,8 +135,8 @@ def _row(p: Parameter) -> str:
 def reference_page() -> str:
     """docs/OSC.md, in Markdown, from the tables."""
     lines = [_HEAD]
-    for title, table in (("Transport and shots", TRANSPORT), ("Output", OUTPUT), ("Look", LOOK), ("Latent", LATENT),
-                         ("Sound", SOUND)):
+    for title, table in (("Transport and shots", TRANSPORT), ("Output", OUTPUT), ("Source", SOURCE), ("Look", LOOK),
+                         ("Latent", LATENT), ("Sound", SOUND)):
         lines += [f"## {title}", "", "| address | type | range | default | glides | what it does |"]
         lines.append("|---|---|---|---|---|---|")
         lines += [_row(p) for p in table if p in REACHABLE]

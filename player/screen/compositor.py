@@ -20,7 +20,7 @@ from player.screen.film_look import GRAIN_LINES, GRAIN_TILE_PX, Grade, grade_at,
 from player.screen.placement import Inside, Rect, film_rect, inside_of, seen_part
 from player.screen.program import Programs
 from player.screen.resample import Axis, axes_of
-from player.screen.texture import Textures, picture_texture
+from player.screen.texture import MAX_LAYERS, Textures, picture_texture
 from player.show.show import Show
 from player.sources.frame import Blend, Due, Frame
 from player.state import ShowState, first_state
@@ -40,11 +40,28 @@ def layers_of(state: ShowState, due: Due) -> list[tuple[Frame, float]]:
     for blend, share in ((shot, own), (outgoing, 1.0 - own)):
         if blend is None:
             continue
-        b = min(max(blend.weight, 0.0), 1.0) if blend.b is not None else 0.0
-        found.append((blend.a, share * (1.0 - b)))
-        if blend.b is not None:
-            found.append((blend.b, share * b))
+        found += _weighed(blend, share)
     return [(frame, weight) for frame, weight in found if weight > LEAST_WEIGHT]
+
+
+def _weighed(blend: Blend, share: float) -> list[tuple[Frame, float]]:
+    """One shot's frames and their weights, which sum to `share`."""
+    own = share * min(max(blend.share, 0.0), 1.0) if blend.under is not None else share
+    b = min(max(blend.weight, 0.0), 1.0) if blend.b is not None else 0.0
+    found = [(blend.a, own * (1.0 - b))]
+    if blend.b is not None:
+        found.append((blend.b, own * b))
+    return found if blend.under is None else found + _weighed(blend.under, share - own)
+
+
+def faded(layers: list[tuple[Frame, float]], fade: float) -> tuple[list[tuple[Frame, float]], float]:
+    """The layers and the fade to be drawn over their sum, so that those that hold the film's own fades keep theirs:
+    sum(w F) + fade * sum(v G) + (1 - fade) * sum(v) * colour = left * (sum(w' F) + sum(v' G)) + (1 - left) * colour."""
+    without = sum(weight for frame, weight in layers if not frame.has_transitions)
+    left = 1.0 - (1.0 - fade) * without
+    if fade >= 1.0 or all(not frame.has_transitions for frame, _ in layers):
+        return layers, fade
+    return [(f, w / left if f.has_transitions else w * fade / left) for f, w in layers], left
 
 
 class Compositor:
@@ -121,7 +138,7 @@ class Compositor:
 
         Black where nothing is due, where the show is stopped, blacked out or faded to 0. Valid until the next draw.
         """
-        layers = layers_of(state, due)
+        layers, fade = faded(layers_of(state, due), state.mix.fade)
         if not layers or state.blackout or state.stopped or state.fade <= 0.0:
             if self._changed("composite", "black"):
                 self._target.viewport = (0, 0, *self.size_px)
@@ -133,11 +150,10 @@ class Compositor:
         weave_px = state.look.get("weave", 0.0) / 100 * rect[3]
         across, down = axes_of(inside, reduce, rect, sigma, weave_px, weave_at(frame, self._show.seed))
         rows, shift = self._across(across, rect, math.ceil(inside.height / reduce))
-        faded = layers[0][0].has_transitions
         caption = None
         if self._captions is not None and state.captions:
             caption = self._captions.at(frame, seen_part(rect, self.size_px))
-        self._composite(state, grade_at(state.look, frame, self._show.seed), rows, shift, down, rect, faded, caption)
+        self._composite(state, grade_at(state.look, frame, self._show.seed), rows, shift, down, rect, fade, caption)
         return self._picture
 
     def _changed(self, stage: str, key: object) -> bool:
@@ -162,8 +178,7 @@ class Compositor:
         # The mean over a box has blurred it too.
         sigma = math.sqrt(max(sigma * sigma - (reduce * reduce - 1) / 12, 0.0))
         size = (math.ceil(inside.width / reduce), math.ceil(inside.height / reduce))
-        # Frames are compared by identity; the cache of textures keeps them alive while they can be named here.
-        if not self._changed("mix", ([(id(f), w) for f, w in layers], reduce, size, stretch)):
+        if not self._changed("mix", (layers, reduce, size, stretch)):  # frames are equal only to themselves
             return inside, reduce, sigma
         if self._mixed is None or self._mixed[0].size != size:
             if self._mixed is not None:
@@ -171,15 +186,18 @@ class Compositor:
                 self._mixed[0].release()
             self._mixed = picture_texture(self._ctx, size)
         self._mixed[1].use()
-        if not stretch:
-            self._add({"LAYERS": len(layers), "REDUCE": int(reduce > 1), "STRETCH": 0}, layers, inside, reduce)
-        else:
-            # One after the other, added up: a shader that resamples four pictures at once takes a second to compile.
+        # What is resampled comes one after the other, added up: a shader that resamples four pictures at once takes a second
+        # to compile.
+        at_once = 1 if stretch else MAX_LAYERS
+        draws = [layers[i : i + at_once] for i in range(0, len(layers), at_once)]
+        if len(draws) > 1:
             self._mixed[1].clear()
             self._ctx.enable(moderngl.BLEND)
             self._ctx.blend_func = moderngl.ONE, moderngl.ONE
-            for layer in layers:
-                self._add({"LAYERS": 1, "REDUCE": 0, "STRETCH": 1}, [layer], inside, reduce)
+        for part in draws:
+            defines = {"LAYERS": len(part), "REDUCE": int(reduce > 1), "STRETCH": int(stretch)}
+            self._add(defines, part, inside, reduce)
+        if len(draws) > 1:
             self._ctx.disable(moderngl.BLEND)
         return inside, reduce, sigma
 
@@ -222,12 +240,10 @@ class Compositor:
         return self._rows[0], 0
 
     def _composite(self, state: ShowState, grade: Grade, rows: moderngl.Texture, shift: int, axis: Axis,
-                   rect: Rect, faded: bool, caption: Plate | None) -> None:
-        """Third pass: to the output's height, the look, and the caption over it, which no look touches. faded: the pictures
-        hold the film's own fades already."""
-        mix = state.mix
-        white = 1.0 if mix.fade_colour == "white" else 0.0
-        fade = 1.0 if faded else mix.fade
+                   rect: Rect, fade: float, caption: Plate | None) -> None:
+        """Third pass: to the output's height, the look, and the caption over it, which no look touches. fade: what is left to
+        be drawn of the shot's."""
+        white = 1.0 if state.mix.fade_colour == "white" else 0.0
         turn = grain_turn(state.picture.frame, self._show.seed) if grade.grain > 0 else None
         if not self._changed("composite", (axis, grade, turn, shift, rect, fade, white, state.fade, caption)):
             return

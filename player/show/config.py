@@ -313,7 +313,7 @@ def read_show(path: Path, probe: Probe | None = None) -> Reading:
     found += score_problems(reading, score_path, cuts if certain else None, source, looks, film_table.has("file"),
                             top.table("generator").has("folder"), path.name)
     if reading.score is not None and score_path is not None:
-        rows = [row for row in reading.score.shots if row.source == "clip" and row.clip]
+        rows = [row for row in reading.score.shots if "clip" in row.sources and row.clip]
         clips = {row.number: score_path.parent / row.clip for row in rows}
     score = None if reading.problems else reading.score
     show = Show(name, path, film, cuts or _made_up_cuts(film, name, source), source, score, generator, fallback, clips,

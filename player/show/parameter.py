@@ -58,6 +58,10 @@ OUTPUT = (
     Parameter("/cineml/output/captions", "bool", True, "Show the captions, where the show has them."),
     _f("/cineml/output/fade", 1.0, 0.0, 1.0, "", "Picture brightness in linear light: 1 full picture, 0 black."),
 )
+SOURCE = (
+    _f("/cineml/source/mix_offset", 0.0, -1.0, 1.0, "",
+       "Added to the score's mix in shots that have two sources: 1 is the first alone, -1 the one under it alone."),
+)
 LOOK = (
     Parameter("/cineml/look/select", "text", "", "Play this look of the show; empty gives the score's own look back."),
     _f("/cineml/look/grain", 0.0, 0.0, 1.0, "", "Film grain: standard deviation in quarter tones of the display."),
@@ -92,7 +96,7 @@ WINDOW = (
     Parameter("/cineml/window/overlay", "bool", False, "Lines for technicians over the picture."),
     Parameter("/cineml/window/quit", "trigger", None, "End the show."),
 )
-TABLE: tuple[Parameter, ...] = TRANSPORT + OUTPUT + LOOK + LATENT + SOUND + WINDOW
+TABLE: tuple[Parameter, ...] = TRANSPORT + OUTPUT + SOURCE + LOOK + LATENT + SOUND + WINDOW
 BY_ADDRESS: Mapping[str, Parameter] = {p.address: p for p in TABLE}
 LOOK_NAMES: tuple[str, ...] = tuple(p.name for p in LOOK if p.name != "select")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import os
@@ -17,18 +18,22 @@ from typing import Any
 
 import numpy as np
 
+from player.show.mixing import ALLOWED as MIXES
+from player.show.mixing import Mixing, mixing_from, weight_at
 from player.show.problem import Problem, ShowError, nearest
+from player.show.toml_table import said
 from player.show.walk import Array, Walk
 
 SOURCES = ("generator", "stylizer", "film", "clip", "black")
 ENTRIES = ("jump", "glide")
-SHOT_KEYS = ("number", "walk", "source", "clip", "look", "entry", "lock", "pin", "ban")
+SHOT_KEYS = ("number", "walk", "source", "clip", "under", "mix", "look", "entry", "lock", "pin", "ban")
 MAX_ARRAY_BYTES = 1 << 30  # a score of a feature film in W+ is about 200 MB; more is a damaged or hostile file
 
 
 @dataclass(frozen=True)
 class ScoreShot:
-    """How one shot is played. extra: keys this version does not know, kept when a tool rewrites the score."""
+    """How one shot is played. under: a second source, '' for none; mix: the weight of `source` over it. extra: keys this
+    version does not know, kept when a tool rewrites the score."""
 
     number: int
     walk: str = ""
@@ -40,6 +45,20 @@ class ScoreShot:
     pin: tuple[str, ...] = ()
     ban: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
+    under: str = ""
+    mix: Mixing = 1.0
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """All that it can play: its source, and what lies under it. A tool may have made the two the same: then it is one."""
+        return (self.source, self.under) if self.under not in ("", self.source) else (self.source,)
+
+    def mix_at(self, frame: int, offset: float = 0.0) -> float:
+        """Weight of `source` in linear light at a film frame, 0..1; the rest is what lies under it. offset: what a hand adds.
+        It is a frame's and not a moment's, so that a show is the same at 30 and at 60 Hz and rendered."""
+        if self.under in ("", self.source):
+            return 1.0
+        return min(max(weight_at(self.mix, frame) + offset, 0.0), 1.0)
 
 
 @dataclass(frozen=True)
@@ -52,10 +71,11 @@ class Score:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def by_number(self, number: int) -> ScoreShot | None:
-        for s in self.shots:
-            if s.number == number:
-                return s
-        return None
+        return self._by_number.get(number)
+
+    @functools.cached_property
+    def _by_number(self) -> Mapping[int, ScoreShot]:
+        return {s.number: s for s in reversed(self.shots)}  # asked for some times a refresh; the first of a number counts
 
     def key_names(self) -> tuple[str, ...]:
         """Names of all key latents, in the order of the walks."""
@@ -147,7 +167,7 @@ def _shot_from(row: Any, at: str, found: list[Problem], told: set[tuple[int, str
         return None
     at = f"{at} (shot {row['number']})"
     clean: dict[str, Any] = {"number": row["number"], "extra": {k: v for k, v in row.items() if k not in SHOT_KEYS}}
-    for key in ("walk", "source", "clip", "look", "entry"):
+    for key in ("walk", "source", "clip", "under", "look", "entry"):
         value = row.get(key, "")
         if not isinstance(value, str):
             found.append(Problem(f"{at}: {key}", f"is {value!r}", "a text"))
@@ -163,12 +183,29 @@ def _shot_from(row: Any, at: str, found: list[Problem], told: set[tuple[int, str
     if not isinstance(row.get("lock", False), bool):
         found.append(Problem(f"{at}: lock", f"is {row['lock']!r}", "true or false"))
     clean["lock"] = row.get("lock", False) is True
-    for key, allowed in (("source", SOURCES), ("entry", ENTRIES)):
+    for key, allowed in (("source", SOURCES), ("under", SOURCES), ("entry", ENTRIES)):
         value = clean.get(key)
         if value is not None and value not in allowed:
             found.append(Problem(f"{at}: {key}", f"is {value!r}", ", ".join(allowed), nearest(value, allowed)))
             told.add((row["number"], key))
+    _take_mix(row, at, clean, found, told)
     return ScoreShot(**clean)
+
+
+def _take_mix(row: Mapping[str, Any], at: str, clean: dict[str, Any], found: list[Problem], told: set[tuple[int, str]]) -> None:
+    """How a shot mixes two sources. clean: its values so far; receives the mix."""
+    number, under = row["number"], clean.get("under", "")
+    known = not told & {(number, "source"), (number, "under")}
+    if "mix" not in row:
+        return
+    mix = mixing_from(row["mix"])
+    if mix is not None:
+        clean["mix"] = mix
+    else:
+        found.append(Problem(f"{at}: mix", f"is {said(row['mix'])}", MIXES))
+    if known and not under:
+        found.append(Problem(f"{at}: mix", "is given, and the shot has one source", "mix beside under, the second source",
+                             "under = 'generator'"))
 
 
 @dataclass(frozen=True)
@@ -213,7 +250,7 @@ def try_score(path: Path) -> ScoreReading:
         if s.number in seen:
             found.append(Problem(f"{path.name}: shot {s.number}", "stands twice", "one [[shot]] a shot"))
         seen.add(s.number)
-    playing = [s for s in shots if s.source == "generator" and (s.number, "source") not in told]
+    playing = [s for s in shots if "generator" in s.sources and not told & {(s.number, "source"), (s.number, "under")}]
     arrays = path.with_suffix(".npz")
     # Read even when no shot plays them now: a tool that rewrites the score must not lose them.
     held = _read_walks(arrays, found) if playing or arrays.exists() else _Walks({}, frozenset())
@@ -258,8 +295,9 @@ def format_score(score: Score) -> str:
         out.write(f"{_toml_key(key)} = {_toml_value(value)}\n")
     for s in score.shots:
         out.write("\n[[shot]]\n")
-        row: dict[str, Any] = {"number": s.number, "walk": s.walk, "source": s.source, "clip": s.clip, "look": s.look,
-                               "entry": s.entry, "lock": s.lock, "pin": s.pin, "ban": s.ban}
+        row: dict[str, Any] = {"number": s.number, "walk": s.walk, "source": s.source, "clip": s.clip, "under": s.under,
+                               "mix": None if s.mix == 1.0 else s.mix, "look": s.look, "entry": s.entry, "lock": s.lock,
+                               "pin": s.pin, "ban": s.ban}
         for key, value in row.items():
             if value not in ("", (), None) or key in ("number", "source", "entry", "lock"):
                 out.write(f"{key} = {_toml_value(value)}\n")

@@ -1,15 +1,15 @@
-"""Whether a score fits its film: its shots, walks, clips and looks against the cut list and the show."""
+"""Whether a score fits its film: its shots, walks, clips, mixes and looks against the cut list and the show."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
 
+from player.show.clip import FrameFolder, clip_problem
 from player.show.cut_list import CutList, Shot
-from player.show.problem import Problem, nearest
+from player.show.problem import Problem, ShowError, nearest
 from player.show.score import Score, ScoreReading, ScoreShot
 from player.show.show import SHOW_SOURCES
-from player.show.toml_table import file_problem
 
 
 def _walk_problem(row: ScoreShot, shot: Shot, score: Score, at: str) -> Problem | None:
@@ -35,6 +35,7 @@ def score_problems(reading: ScoreReading, path: Path | None, cuts: CutList | Non
     found: list[Problem] = []
     file, score = path.name if path else where, reading.score
     used: set[str] = set()
+    folders: dict[Path, FrameFolder | ShowError] = {}
     for row in score.shots if score else ():
         at, shot = f"{file}: shot {row.number}", cuts.by_number(row.number) if cuts else None
         if cuts is not None and shot is None:
@@ -45,17 +46,17 @@ def score_problems(reading: ScoreReading, path: Path | None, cuts: CutList | Non
         if row.entry == "glide" and shot is not None and shot.into != "dissolve":
             found.append(Problem(f"{at}: entry", f"is glide, but the shot comes in by a {shot.into}",
                                  "glide only where the cut list says dissolve, else jump"))
-        if (row.number, "source") in reading.told:
+        if {(row.number, "source"), (row.number, "under")} & reading.told:
             continue  # nobody knows what it plays
-        used.add(row.source)
-        if row.source not in SHOW_SOURCES:
-            playable = ", ".join(s for s in SHOW_SOURCES if s != "testcard")
-            found.append(Problem(f"{at}: source", f"{row.source} is not played yet", playable))
-        if row.source == "clip" and (row.number, "clip") not in reading.told:
-            reason = "is missing" if not row.clip else file_problem(path.parent / row.clip) if path else ""
-            if reason:
-                found.append(Problem(f"{at}: clip", f"{row.clip!r} {reason}", "a film file, relative to the score"))
-        if row.source == "generator" and shot is not None and score is not None:
+        used.update(row.sources)
+        for key, source_of in zip(("source", "under"), row.sources, strict=False):
+            if source_of not in SHOW_SOURCES:
+                playable = ", ".join(s for s in SHOW_SOURCES if s != "testcard")
+                found.append(Problem(f"{at}: {key}", f"{source_of} is not played yet", playable))
+        if "clip" in row.sources and (row.number, "clip") not in reading.told and path is not None:
+            problem = clip_problem(path.parent / row.clip, row.clip, shot, cuts, at, folders)
+            found += [problem] if problem else []
+        if "generator" in row.sources and shot is not None and score is not None:
             problem = _walk_problem(row, shot, score, at)
             found += [problem] if problem else []
     named = {row.number for row in score.shots} if score else set()

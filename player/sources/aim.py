@@ -7,6 +7,7 @@ with the new shot's first picture made early and held, is late by half a refresh
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -17,6 +18,7 @@ from player.state import (
     Place,
     ShowState,
     Transport,
+    mix_offset_at,
     period_frames,
     place_at,
     position_at,
@@ -30,18 +32,20 @@ MAX_AHEAD_PICTURES = 3  # how far pictures are made ahead; more would make the l
 class Layer:
     """One picture to make: shot number, its source, and the film position in frames (a dissolve's outgoing shot goes
     on past its end). glide_from, glide_weight: another shot whose latent is mixed in, ws = (1 - weight) * that + weight
-    * own; 0 = none."""
+    * own; 0 = none. under: whether it lies under the shot's own source."""
 
     shot: int
     source: str
     film_position: Fraction
     glide_from: int = 0
     glide_weight: float = 1.0
+    under: bool = False
 
 
 @dataclass(frozen=True)
 class Aim:
-    """What the next picture(s) should be made for. layers: incoming shot first, then a dissolve's outgoing shot."""
+    """What the next picture(s) should be made for. layers: incoming shot first, then a dissolve's outgoing shot; of a shot that
+    mixes two sources, its own first."""
 
     show_time_s: float
     epoch: int
@@ -55,33 +59,40 @@ class Aim:
             other.epoch, other.layers, other.latent, other.seed)
 
 
-def layers_at(place: Place, show: Show) -> tuple[Layer, ...]:
-    """The pictures that are seen at a place of the film; none between loops."""
+def _of_shot(number: int, place: Place, show: Show, mix_offset: float) -> tuple[Layer, ...]:
+    """What one shot shows: both of its sources only where both are seen."""
+    row = show.score_shot(number)
+    mix = row.mix_at(place.frame, mix_offset)
+    own = (Layer(number, row.source, place.position),) if mix > 0 else ()
+    return own if mix >= 1 else (*own, Layer(number, row.under, place.position, under=True))
+
+
+def layers_at(place: Place, show: Show, mix_offset: float = 0.0) -> tuple[Layer, ...]:
+    """The pictures that are seen at a place of the film; none between loops. mix_offset: see the parameter."""
     if place.in_pause:
         return ()
     mix = show.cuts.mix_at(place.frame)
-    row = show.score_shot(mix.shot.number)
     if mix.outgoing is None:
-        return (Layer(mix.shot.number, row.source, place.position),)
-    out_row = show.score_shot(mix.outgoing.number)
-    if row.entry == "glide" and row.source == out_row.source == "generator":
+        return _of_shot(mix.shot.number, place, show, mix_offset)
+    row, out_row = show.score_shot(mix.shot.number), show.score_shot(mix.outgoing.number)
+    if row.entry == "glide" and row.sources == out_row.sources == ("generator",):
         return (Layer(mix.shot.number, row.source, place.position, mix.outgoing.number, mix.weight),)
-    return (Layer(mix.shot.number, row.source, place.position), Layer(mix.outgoing.number, out_row.source, place.position))
+    return (*_of_shot(mix.shot.number, place, show, mix_offset), *_of_shot(mix.outgoing.number, place, show, mix_offset))
 
 
 def aim_at(state: ShowState, show_time_s: float, show: Show) -> Aim:
     """The aim for one show time, with the state's transport and latents."""
     place = state.picture if state.freeze else place_at(state.transport, show_time_s, show)
-    layers, latent = layers_at(place, show), state.latent
+    layers, latent = layers_at(place, show, mix_offset_at(state.values, show_time_s)), state.latent
     if latent.key and layers and layers[0].shot != state.key_shot:
         latent = replace(latent, key="")  # a key that was called for lasts until its shot ends, and this one is ahead
     return Aim(show_time_s, state.transport.epoch, layers, latent, show.seed)
 
 
-def next_aim(state: ShowState, last: Aim | None, pace_s: float, refresh_s: float, show: Show) -> Aim | None:
+def next_aim(state: ShowState, last: Aim | None, pace_of: Callable[[str], float], refresh_s: float, show: Show) -> Aim | None:
     """What the inference thread should make next, or None while enough is made ahead.
 
-    last: the aim given before (None at the start). pace_s: how long one picture takes to make, recently. refresh_s: from
+    last: the aim given before (None at the start). pace_of: how long one picture of a source takes, recently. refresh_s: from
     one flip of the screen to the next; one aim can be given in that time, and what is aimed at now is drawn at the next
     flip at the earliest.
     """
@@ -90,18 +101,31 @@ def next_aim(state: ShowState, last: Aim | None, pace_s: float, refresh_s: float
         aim = aim_at(state, now_s, show)
         return None if aim.same_picture(last) or not aim.layers else aim
     frame_s = float(1 / (show.film.rate * transport.rate))
-    if last is not None and last.epoch == transport.epoch:
-        made_s = pace_s * max(len(last.layers), 1)
-        target_s = _after(state, _time_of(state, last, show), made_s, refresh_s, show)
+    last_s = _time_of(state, last, show) if last is not None and last.epoch == transport.epoch else None
+    if last is not None and last_s is not None and not _lacks(state, last, last_s, show):
+        made_s = sum(pace_of(layer.source) for layer in last.layers)
+        target_s = _after(state, last_s, made_s, refresh_s, show)
         if target_s > now_s + MAX_AHEAD_PICTURES * max(made_s, frame_s, refresh_s):
             return None
     else:
-        target_s = now_s + max(pace_s, refresh_s)
+        made_s = sum(pace_of(layer.source) for layer in layers_at(state.place, show, state.mix_offset))
+        target_s = now_s + max(made_s, refresh_s)
     target_s = _out_of_pause(transport, target_s, show)
     if target_s > now_s + 1.0:
         return None  # the pause between loops is long: come back later
     aim = aim_at(state, target_s, show)
     return None if aim.same_picture(last) or not aim.layers else aim
+
+
+def _lacks(state: ShowState, last: Aim, last_s: float, show: Show) -> bool:
+    """Whether a hand has moved the mix since the last aim, so that it leaves out a source which is seen then: what is made
+    ahead is of no use, and that source is wanted at once."""
+    if not any(show.score_shot(layer.shot).under for layer in last.layers):
+        return False
+    wanted = layers_at(place_at(state.transport, last_s, show), show, mix_offset_at(state.values, last_s))
+    made = {(layer.shot, layer.under) for layer in last.layers}
+    return {layer.shot for layer in wanted} == {shot for shot, _ in made} and any(
+        (layer.shot, layer.under) not in made for layer in wanted)
 
 
 def _time_of(state: ShowState, last: Aim, show: Show) -> float:
@@ -123,13 +147,13 @@ def _after(state: ShowState, last_s: float, made_s: float, refresh_s: float, sho
     long that picture takes."""
     now_s, transport = state.show_time_s, state.transport
     place = place_at(transport, last_s, show)
-    source = show.score_shot(show.cuts.shot_at(place.frame).number).source
+    layers = _of_shot(show.cuts.shot_at(place.frame).number, place, show, mix_offset_at(state.values, last_s))
     # A picture that takes longer than a refresh waits for the one before it, which has only just been begun.
     soonest_s = now_s + (refresh_s if made_s <= refresh_s else 2 * made_s)
     frame_s = float(1 / (show.film.rate * transport.rate))
     slot_s = max(made_s, refresh_s)
     near_s = float(FRAME_TOLERANCE) * frame_s
-    if source == "generator" and slot_s > frame_s + near_s:
+    if all(layer.source == "generator" for layer in layers) and slot_s > frame_s + near_s:
         if made_s <= refresh_s:  # each flip gets a picture of its very time
             return now_s + refresh_s * max(1, round((last_s + refresh_s - now_s) / refresh_s))
         return _before_cut(transport, last_s, max(last_s + slot_s, soonest_s), soonest_s, slot_s / 2, show)

@@ -1,4 +1,4 @@
-"""Films as sources: exact frames by their time stamps; the film itself, clips of single shots, the fallback film."""
+"""Films as sources: exact frames by their time stamps; the film itself, the fallback film."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from player.show.problem import Problem, ShowError
+from player.show.problem import ShowError
 from player.show.show import Show
 from player.sources.aim import Aim, Layer
 from player.sources.film_index import FilmIndex, index_of, open_container, probe_film, raw_stream
 from player.sources.frame import Frame, Pixels
 from player.state import FRAME_TOLERANCE
 
-__all__ = ["ClipSource", "FilmReader", "FilmSource", "probe_film", "to_rgb"]
+__all__ = ["FilmReader", "FilmSource", "probe_film", "to_rgb"]
 log = logging.getLogger("cineml")
 
 CACHED_FRAMES = 4
@@ -265,43 +265,3 @@ class FilmSource:
 
     def facts(self) -> dict[str, Any]:
         return {"provider": None, "film": self._reader.path.name, "rate": str(self._reader.rate), "frames": self._reader.frames}
-
-
-class ClipSource:
-    """Clips of single shots (show.clips): a clip's first frame is its shot's first; past its end its last is held."""
-
-    name = "clip"
-
-    def __init__(self, show: Show) -> None:
-        self._show = show
-        self._readers = {number: FilmReader(path) for number, path in show.clips.items()}
-
-    def open(self) -> None:
-        """Opens all clips. Raises ShowError with every problem."""
-        found: list[Problem] = []
-        for shot in self._show.cuts.shots:
-            if self._show.score_shot(shot.number).source == "clip" and shot.number not in self._readers:
-                where = f"{self._show.path}: shot {shot.number}"
-                found.append(Problem(where, "plays a clip, but none is named", "clip = 'FILE'"))
-        for reader in self._readers.values():
-            try:
-                reader.open()
-            except ShowError as e:
-                found += e.problems
-        if found:
-            self.close()
-            raise ShowError(found)
-
-    def make(self, aim: Aim, layer: Layer) -> Frame:
-        reader, shot = self._readers[layer.shot], self._show.cuts.by_number(layer.shot)
-        assert shot is not None
-        pixels = reader.picture(_number_at(layer.film_position - shot.start, self._show, reader))
-        inner = (0.0, 0.0, float(pixels.shape[1]), float(pixels.shape[0]))
-        return Frame(pixels, aim.show_time_s, aim.epoch, layer.shot, float(layer.film_position), self.name, inner)
-
-    def close(self) -> None:
-        for reader in self._readers.values():
-            reader.close()
-
-    def facts(self) -> dict[str, Any]:
-        return {"provider": None, "clips": len(self._readers)}

@@ -23,6 +23,8 @@ class Frame:
     leap: of the latent, what can only jump (the key that was called for, the noise seed): pictures with different leaps
     are never blended.
     glide_from: the outgoing shot that is in these pixels already, since the latent glides from it; 0: none.
+    under: whether it is what lies under its shot's own source.
+    like_film: of a clip, whether it is numbered like the film and holds its fades and dissolves.
     """
 
     pixels: Pixels
@@ -34,11 +36,13 @@ class Frame:
     inner: tuple[float, float, float, float]
     leap: tuple[str, int] = ("", 0)
     glide_from: int = 0
+    under: bool = False
+    like_film: bool = False
 
     @property
     def has_transitions(self) -> bool:
         """Whether the film's own fades are in these pixels already, and must not be drawn again."""
-        return self.source in ("film", "fallback")
+        return self.like_film or self.source in ("film", "fallback")
 
     @property
     def blends(self) -> bool:
@@ -48,11 +52,14 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class Blend:
-    """One shot's picture at a refresh: (1 - weight) * a + weight * b in linear light; b None: a alone."""
+    """One shot's picture at a refresh, in linear light: own = (1 - weight) * a + weight * b, b None: a alone; over a second
+    source it is share * own + (1 - share) * under, under None: own alone."""
 
     a: Frame
     b: Frame | None = None
     weight: float = 0.0
+    under: Blend | None = None
+    share: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +71,15 @@ class Due:
     shot: Blend | None = None
     outgoing: Blend | None = None
     stale: bool = False
+
+
+class Held(Exception):
+    """Raised by a source that cannot make what it was asked for and has a picture to hold instead: the fault is counted, the
+    picture is shown."""
+
+    def __init__(self, frame: Frame, why: str) -> None:
+        super().__init__(why)
+        self.frame = frame
 
 
 class FrameSource(Protocol):

@@ -202,7 +202,7 @@ class GeneratorSource:
         walks = score.walks if score is not None else {}
         for shot in show.cuts.shots:
             row = show.score_shot(shot.number)
-            if row.source == "generator" and row.walk not in walks:
+            if "generator" in row.sources and row.walk not in walks:
                 found.append(Problem(f"{show.path}: shot {shot.number}", "plays the generator, but has no walk",
                                      "a score with a walk for it", "cineml remap, or source = 'film'"))  # fmt: skip
         for walk in walks.values():
@@ -230,7 +230,7 @@ class GeneratorSource:
     def _key_of(self, aim: Aim, layer: Layer) -> Array | None:
         """The key latent that was called for, where this layer plays it: it is called for by the hand for the shot that
         plays, and a dissolve's outgoing shot stays on its walk."""
-        called = aim.latent.key if layer is aim.layers[0] else ""
+        called = aim.latent.key if layer.shot == aim.layers[0].shot else ""
         return self._show.score.key(called) if called and self._show.score else None
 
     def latent_for(self, aim: Aim, layer: Layer) -> Array:

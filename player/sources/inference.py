@@ -24,7 +24,7 @@ import numpy as np
 from player.show.problem import Problem, ShowError
 from player.show.show import Show
 from player.sources.aim import Aim, Layer, aim_at
-from player.sources.frame import Frame, FrameSource
+from player.sources.frame import Frame, FrameSource, Held
 from player.state import Latent, first_state
 
 log = logging.getLogger("cineml")
@@ -69,6 +69,10 @@ def _check(frame: object) -> None:
         raise ValueError(f"gave a picture at {list(inner)} of {width}x{height} pixels")
 
 
+def _where(layer: Layer) -> str:
+    return f"shot {layer.shot}, frame {float(layer.film_position):.1f}"
+
+
 class Inference:
     """Makes Frames for Aims on one thread of its own, or in the caller's (make_and_wait: manual clock).
 
@@ -91,7 +95,7 @@ class Inference:
         self._pictures = self._distinct = self._by_fallback = self._missed = 0
         self._faults: Counter[str] = Counter()
         self._fault_kinds: dict[str, str] = {}
-        self._last_sum: dict[int, int] = {}
+        self._last_sum: dict[tuple[int, bool], int] = {}
 
     def open(self) -> None:
         """Opens every source, then makes a picture with each to know its pace. Raises ShowError with every problem."""
@@ -107,7 +111,8 @@ class Inference:
             raise ShowError(found)
         firsts: dict[str, int] = {}
         for shot in self._show.cuts.shots:
-            firsts.setdefault(self._show.score_shot(shot.number).source, shot.number)
+            for source_name in self._show.score_shot(shot.number).sources:
+                firsts.setdefault(source_name, shot.number)
         starts = {name: Fraction(self._show.cuts.shots[number - 1].start) for name, number in firsts.items()}
         aims = [Aim(0.0, 0, (Layer(firsts[name], name, start),), Latent()) for name, start in starts.items()]
         for aim in [*aims, aim_at(first_state(self._show), 0.0, self._show)]:  # last the one that the show begins with
@@ -241,9 +246,9 @@ class Inference:
         if frame is not None:
             self._pictures += 1
             total = zlib.crc32(np.ascontiguousarray(frame.pixels).data)
-            self._distinct += total != self._last_sum.get(layer.shot)
-            shots = {one.shot for one in aim.layers}
-            self._last_sum = {**{k: v for k, v in self._last_sum.items() if k in shots}, layer.shot: total}
+            self._distinct += total != self._last_sum.get((layer.shot, layer.under))
+            seen = {(one.shot, one.under) for one in aim.layers}
+            self._last_sum = {**{k: v for k, v in self._last_sum.items() if k in seen}, (layer.shot, layer.under): total}
             return frame
         if self._fallback is not None and not self._health["fallback"].hung:
             frame = self._try(self._fallback, "fallback", aim, layer, generation)
@@ -279,13 +284,17 @@ class Inference:
                 self._now_making = name
         started_s = time.perf_counter()
         try:
-            frame = source.make(aim, layer)
+            try:
+                frame = source.make(aim, layer)
+            except Held as held:
+                frame = held.frame
+                self._fault(f"{name}: {held}; the one before it is held", _where(layer))
             _check(frame)
-            if layer.glide_from:
-                frame = replace(frame, glide_from=layer.glide_from)
+            if layer.glide_from or layer.under:
+                frame = replace(frame, glide_from=layer.glide_from, under=layer.under)
         except Exception as e:  # whatever a source may raise, the picture goes on
             words = " ".join(str(e).split())[:160]
-            self._fault(f"{name}: {type(e).__name__}: {words}", f"shot {layer.shot}, frame {float(layer.film_position):.1f}")
+            self._fault(f"{name}: {type(e).__name__}: {words}", _where(layer))
             return None
         finally:
             self._health[name].hung = False  # it has come back, if only to an abandoned thread: try it again

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from player.sources.frame import Blend, Due, Frame
 from player.state import FRAME_TOLERANCE, ShowState
 
 AHEAD_FRAMES = 48  # farther ahead than this in the film lies what was made before it began again
-MAX_FRAMES = 24  # more than can be made ahead for two shots; a bound, so that memory cannot grow
+MAX_FRAMES = 48  # more than can be made ahead for two shots of two sources; a bound, so that memory cannot grow
 
 
 class Shelf:
@@ -36,25 +37,35 @@ class Shelf:
         older = [f for f in self._frames if f.epoch != epoch]
         self._frames = [f for f in self._frames if f.epoch == epoch]
         position = float(state.place.position + FRAME_TOLERANCE)
-        own = self._blend(state.mix.shot.number, position, hold)
+        own = self._mixed(state.mix.shot.number, state.source_mix, position, hold)
         outgoing = state.mix.outgoing
         glides = own is not None and outgoing is not None and own.a.glide_from == outgoing.number
-        out = self._blend(outgoing.number, position, hold) if outgoing is not None and not glides else None
+        out = self._mixed(outgoing.number, state.outgoing_mix, position, hold) if outgoing is not None and not glides else None
         if own is None:
             # The ladder's second step: what was seen last, even across a cut, is better than black; it is counted. While
             # a hand scrubs, each seek outdates what is being made: the newest of that is nearest to what is asked.
             if older:
                 self._last = Due(Blend(older[-1]), stale=True)
             return Due(self._last.shot, self._last.outgoing, stale=True)
-        shown = {id(blend.a) for blend in (own, out) if blend is not None}
+        shown = {id(part.a) for blend in (own, out) if blend is not None for part in (blend, blend.under) if part is not None}
         # What lies ahead in the film is still to come too, where the rate was slowed since it was made.
         self._frames = [f for f in self._frames if f.show_time_s > state.show_time_s or id(f) in shown
                         or 0 < f.film_position - position <= AHEAD_FRAMES]
         self._last = Due(own, out)
         return self._last
 
-    def _blend(self, shot: int, position: float, hold: bool) -> Blend | None:
-        own = [f for f in self._frames if f.shot == shot]
+    def _mixed(self, shot: int, mix: float, position: float, hold: bool) -> Blend | None:
+        """A shot's picture: both of its sources where both are seen and there; else the one that is wanted, or the other."""
+        wanted = self._blend(shot, mix <= 0, position, hold)
+        if wanted is not None and (mix <= 0 or mix >= 1):
+            return wanted
+        other = self._blend(shot, mix > 0, position, hold)
+        if wanted is None or other is None:
+            return wanted if wanted is not None else other
+        return replace(wanted, under=other, share=mix)
+
+    def _blend(self, shot: int, under: bool, position: float, hold: bool) -> Blend | None:
+        own = [f for f in self._frames if f.shot == shot and f.under == under]
         before = [f for f in own if f.film_position <= position]
         after = [f for f in own if f.film_position > position]
         if not before:
