@@ -21,6 +21,8 @@ from player.sources.onnx_model import ModelFacts, facts_from, sha256_of
 
 RUN_KEYS = ("tool", "dataset", "kimg", "minutes", "grown_from", "anchored", "preset", "seed", "imported_from", "distilled_from",
             "torch")  # fmt: skip
+MADE = "Where this show comes from. Written by cineml check --card."
+MOST_READ = 1 << 20  # bytes of a file that may be an older card
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 3rem auto; padding: 0 1rem; }
 :root { color-scheme: light dark; }
@@ -169,8 +171,15 @@ def card_html(show: Show, sections: Sequence[Section]) -> str:
     title = html.escape(show.about.get("title") or show.name)
     parts = ["<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
              f"<title>{title}</title><style>{STYLE}</style><h1>{title}</h1>",
-             "<p>Where this show comes from. Written by cineml check --card.</p>"]  # fmt: skip
+             f"<p>{MADE}</p>"]  # fmt: skip
     for section in sections:
         rows = "".join(f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in section.rows)
         parts.append(f"<h2>{html.escape(section.name)}</h2><dl>{rows}</dl>")
     return "\n".join(parts) + "\n</html>\n"
+
+
+def is_card(path: Path) -> bool:
+    """Whether a file is such a page, or empty, so that nothing is lost where a new one takes its place. Raises OSError."""
+    with path.open("rb") as f:
+        start = f.read(MOST_READ)
+    return not start or (start.startswith(b"<!doctype html>") and MADE.encode() in start)

@@ -114,7 +114,7 @@ def _start(text: str, show: Show) -> int:
 
 def outputs_of(args: argparse.Namespace) -> dict[str, Path]:
     """The files that the command line asks for, by the option that names them."""
-    named = {"OUT.mp4": "out", "--record": "record", "--stats": "stats", "--flips": "flips"}
+    named = {"OUT.mp4": "out", "--record": "record", "--stats": "stats", "--flips": "flips", "--card": "card"}
     return {option: Path(path) for option, name in named.items() if (path := getattr(args, name, None))}
 
 
@@ -125,6 +125,12 @@ def _same_file(a: Path, b: Path) -> bool:
         return a.resolve() == b.resolve()
     except OSError:  # a name that no file system takes; opening it says so
         return False
+
+
+def _is_card(path: Path) -> bool:
+    from player.card import is_card  # which imports what tells of models: for --card alone
+
+    return is_card(path)
 
 
 def output_problems(outputs: Mapping[str, Path], inputs: Mapping[str, Path]) -> list[Problem]:
@@ -152,6 +158,9 @@ def output_problems(outputs: Mapping[str, Path], inputs: Mapping[str, Path]) -> 
             elif not os.access(path.parent, os.W_OK):
                 found.append(Problem(f"{option} {path}", "is in a folder that is closed to this user",
                                      "a folder that can be written"))
+            elif option == "--card" and path.exists() and not _is_card(path):
+                found.append(Problem(f"{option} {path}", "is there and no card that cineml wrote",
+                                     "a new name, or an older card"))
         except OSError as e:
             found.append(Problem(f"{option} {str(path)[:80]}", f"cannot be written ({e.strerror})", "the name of a file"))
     return found

@@ -181,7 +181,8 @@ print(json.dumps(told))
 """
 LIGHT = ("demo", "new", "play", "render", "check", "doctor", "bench", "gan timelapse", "gan metrics", "strip",
          "cuts convert", "cuts check", "remake", "film probe", "film dataset", "film frames",
-         "film audio", "cuts detect", "cuts group", "review", "sort")  # these help by themselves
+         "film audio", "cuts detect", "cuts group", "review", "sort",
+         "keyframes propagate")  # these help by themselves
 
 
 def test_every_verb_helps_where_the_studio_is_not_installed() -> None:

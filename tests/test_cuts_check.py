@@ -35,7 +35,7 @@ def check(text: str | bytes, folder: Path, capsys: pytest.CaptureFixture[str], *
 def test_a_sound_list_is_said_in_a_line(film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, said = check(HEAD + "1,0,24\n2,24,60,dissolve,8\n", tmp_path, capsys, "--film", str(film))
     assert code == 0 and "warning" not in said
-    assert "2 shots, 60 frames at 24 a second (00:00:02:12), 1 dissolves, 0 fades" in said
+    assert "2 shots, 60 frames at 24 a second (00:00:02:12), 1 dissolve, 0 fades" in said
     assert "the shortest is shot 1, 24 frames" in said
 
 

@@ -20,6 +20,7 @@ from tools.cuts_formats import formatted, read_cuts
 from tools.cuts_notes import Layout
 from tools.cuts_text import decoded
 from tools.cuts_timeline import Told
+from tools.show_file import MARK
 
 NTSC = Fraction(30000, 1001)
 RATES = [(Fraction(24), False), (Fraction(25), False), (Fraction(24000, 1001), False), (NTSC, False), (NTSC, True),
@@ -98,19 +99,58 @@ def test_fcp7_and_baked_lists_come_back_as_they_were(shots: tuple[Shot, ...], ba
         assert back(text, name, folder) == cuts
 
 
+def without_notes(text: str, kind: str) -> str:
+    if kind == "edl":
+        return "\n".join(line for line in text.split("\n") if "CINEML" not in line)
+    if kind == "fcp7":
+        return "".join(part.partition("</marker>")[2] if i else part for i, part in enumerate(text.split("<marker>")))
+    return text.replace('"cineml"', '"other"')
+
+
+@pytest.mark.parametrize("kind", ["edl", "otio", "fcp7"])
+@pytest.mark.parametrize("noted", [True, False])
+def test_a_list_with_many_fades_is_not_taken_for_one_with_cuts_that_nobody_sees(kind: str, noted: bool, tmp_path: Path) -> None:
+    """As trailers are cut: more shots come from black than by a cut."""
+    black = {"into": "fade", "in_frames": 8, "in_colour": "black", "out": "fade", "out_frames": 8, "out_colour": "black"}
+    shots = [Shot(n, 40 * n - 40, 40 * n) for n in range(1, 12)]
+    cuts = list_of(tuple(replace(s, **black) if s.number not in (4, 5, 9) else s for s in shots))  # type: ignore[arg-type]
+    text, _ = formatted(cuts, kind, "a", Layout("film.mp4"))
+    path = tmp_path / f"a.{'xml' if kind == 'fcp7' else kind}"
+    path.write_text(text if noted else without_notes(text, kind), encoding="utf-8")
+    for join in (False, True):
+        read = read_cuts(path, Told(rate=Fraction(24), join=join))
+        assert read.said == () and [s.start for s in read.cuts.shots] == [s.start for s in cuts.shots]
+
+
+@pytest.mark.parametrize("kind", ["edl", "otio", "fcp7"])
+def test_a_cut_that_a_list_names_is_one_wherever_it_is_in_the_edit(kind: str, tmp_path: Path) -> None:
+    """A film's list with scenes taken out in an editing program: what it still holds of cuts is seen."""
+    cuts = list_of(tuple(Shot(n, 40 * n - 40, 40 * n) for n in range(1, 4)))
+    text, _ = formatted(cuts, kind, "a", Layout("film.mp4", begin=24))
+    if kind == "edl":
+        text = text.replace("00:00:04:08 00:00:06:00", "00:00:09:08 00:00:11:00")  # the third is now of another place
+    elif kind == "fcp7":
+        text = text.replace("<in>104</in>", "<in>304</in>")
+    else:
+        text = text.replace('"value": 104', '"value": 304')
+    path = tmp_path / f"a.{'xml' if kind == 'fcp7' else kind}"
+    path.write_text(text, encoding="utf-8")
+    assert len(read_cuts(path, Told(join=True)).cuts.shots) == 3
+
+
 @pytest.mark.parametrize("kind", ["edl", "otio", "fcp7"])
 def test_without_the_notes_frames_dissolves_and_black_fades_are_still_there(kind: str, tmp_path: Path) -> None:
-    """An editing program that passes no note on loses labels and groups alone."""
+    """An editing program that passes no note on loses labels and groups alone; in an EDL a fade in of the film's first frames,
+    for which OpenTimelineIO would refuse the whole."""
     text, said = formatted(FADES, kind, "a", Layout("film.mp4"))
-    assert said == []
-    if kind == "edl":
-        text = "\n".join(line for line in text.split("\n") if "CINEML" not in line)
-    elif kind == "fcp7":
-        text = "".join(part.partition("</marker>")[2] if i else part for i, part in enumerate(text.split("<marker>")))
-    else:
-        text = text.replace('"cineml"', '"other"')
+    opening = "a fade in at the very beginning, of shot 1: kept in notes, written as cuts"
+    assert said == ([opening] if kind == "edl" else [])
+    text = without_notes(text, kind)
     read = back(text, f"a.{'xml' if kind == 'fcp7' else kind}", tmp_path, Told(rate=Fraction(24)))
-    assert [replace(s, label="", group="") for s in read.shots] == [replace(s, label="", group="") for s in FADES.shots]
+    wanted = [replace(s, label="", group="") for s in FADES.shots]
+    if kind == "edl":
+        wanted[0] = replace(wanted[0], into="cut", in_frames=0, in_colour="")
+    assert [replace(s, label="", group="") for s in read.shots] == wanted
 
 
 def test_what_a_format_cannot_show_is_said_and_kept(tmp_path: Path) -> None:
@@ -141,8 +181,8 @@ def test_drop_frame_labels_skip_as_smpte_says(tmp_path: Path) -> None:
 def test_other_readers_of_what_is_written_find_the_same_frames(tmp_path: Path) -> None:
     """OpenTimelineIO and its adapters, which are others' work, read the same places."""
     otio = pytest.importorskip("opentimelineio")
-    cuts = list_of((*(replace(s, into="cut", in_frames=0, in_colour="") if s.number == 1 else s for s in FADES.shots),))
     for kind, name in (("edl", "a.edl"), ("otio", "a.otio"), ("fcp7", "a.xml")):
+        cuts = FADES
         (tmp_path / name).write_text(formatted(cuts, kind, name, Layout("film.mp4"))[0], encoding="utf-8")
         if kind != "otio" and {"edl": "cmx_3600", "fcp7": "fcp_xml"}[kind] not in otio.adapters.available_adapter_names():
             continue
@@ -289,6 +329,7 @@ def test_bad_calls_cost_one_sentence_and_nothing_else(film: Path, tmp_path: Path
     assert "is at 24 frames a second, not 25" in refused([*plain, "--rate", "25"], capsys)
     assert "covers 520 frames, the film has 60" in refused([*plain, "--film", str(film)], capsys)
     assert "24" in refused([*plain, "--film", str(film), "--rate", "25"], capsys)
+    assert "of the kind csv, which holds one timeline" in refused([*plain, "--sequence", "reel 2"], capsys)
     assert "name frames 12 to 61" in refused([*plain, "--film", str(film), "--start", "12", "--end", "61"], capsys)
     assert [p.name for p in tmp_path.iterdir()] == ["cuts.csv"]
 
@@ -302,6 +343,16 @@ def test_somebodys_file_is_not_overwritten_unasked(tmp_path: Path, capsys: pytes
     assert main([str(source), "-o", str(out), "--overwrite"]) == 0
     assert main([str(source), "-o", str(out)]) == 0  # the same again is no loss
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.csv", "a.edl"]
+
+
+def test_the_show_beside_the_list_has_these_cuts_now(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "reel.edl").write_text(EDL, encoding="utf-8")
+    show = tmp_path / "show.toml"
+    show.write_text(f'{MARK}\n[film]\n# cuts = "cuts.csv"\n', encoding="utf-8")
+    call = [str(tmp_path / "reel.edl"), "--rate", "24", "-o"]
+    assert main([*call, str(tmp_path / "again.edl")]) == 0 and "# cuts" in show.read_text(encoding="utf-8")
+    assert main([*call, str(tmp_path / "mine.csv")]) == 0
+    assert 'cuts = "mine.csv"' in show.read_text(encoding="utf-8") and "has these cuts now" in capsys.readouterr().out
 
 
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path, capsys: pytest.CaptureFixture[str],
@@ -324,7 +375,7 @@ def test_rates_that_a_format_cannot_hold_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ShowError, match="in FCP7 XML"):
         formatted(cuts, "fcp7", "a.xml", Layout("film.mp4"))
     text, said = formatted(cuts, "edl", "a.edl", Layout("film.mp4"))
-    assert "timecode counts 12" in said[0] and back(text, "a.edl", tmp_path) == cuts
+    assert "timecode counts 12" in said[1] and back(text, "a.edl", tmp_path) == cuts
     with pytest.raises(ShowError, match="up to 100 in an EDL"):
         formatted(replace(FADES, rate=Fraction(240)), "edl", "a.edl", Layout("film.mp4"))
     assert back(formatted(replace(FADES, rate=Fraction(240)), "otio", "a", Layout(""))[0], "a.otio", tmp_path).rate == 240

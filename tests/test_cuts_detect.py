@@ -17,10 +17,11 @@ from tools import cuts_detect, cuts_detect_options
 from tools.bench_film_cuts import Film, Score, footage_films, score_of, signals_from
 from tools.cuts_find import Settings, decided, find, picture_of, settings_for
 from tools.cuts_pictures import Reduced, open_source, reduced_frames, reduced_size
-from tools.cuts_record import content_sha256, corrected_by_hand, record_path
+from tools.cuts_record import content_sha256, corrected_by_hand, film_sha256, record_path
 from tools.cuts_signal import best_overlap, block_distance, signals_of
 from tools.cuts_suite import MAKERS, Clip, clip_named, dissolved, faded, joined, scene
 from tools.cuts_transition import Ends, Found, Transition, cut_list, matched
+from tools.film_dataset_source import footage_at, order_notes
 
 RATE = Fraction(24)
 # What the clips of the suite that hold no hard cut alone must give: kinds, and how far ends may be off, in frames.
@@ -195,6 +196,11 @@ def test_a_list_still_as_it_was_written_is_made_anew_and_a_corrected_one_never(
     # A spreadsheet writes it with other commas and line ends: nothing was corrected.
     out.write_bytes(b"\xef\xbb\xbf" + out.read_text().replace(",", ";").replace("\n", "\r\n").encode())
     assert not corrected_by_hand(out) and detect(film, "-o", out, "--no-page") == 0
+    plain = out.read_text()
+    for remark in ("# the kitchen is shot 3\n" + plain, plain + "# to do: shot 2;;;;\n"):
+        out.write_text(remark)
+        assert corrected_by_hand(out) and detect(film, "-o", out, "--no-page") == 2 and out.read_text() == remark
+    out.write_text(plain)
     text = out.read_text().replace("2,20,34", "2,20,35").replace("3,34,58", "3,35,58")
     out.write_text(text)
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
@@ -270,6 +276,31 @@ def test_folders_and_zips_of_frames_are_read_like_films(tmp_path: Path) -> None:
     assert detect(tmp_path / "frames.zip", "-o", tmp_path / "z.csv", "--fps", "25") == 0
     assert [s.start for s in read_csv(tmp_path / "z.csv").shots] == [0, 10, 27]
     assert detect(folder, "-o", folder / "cuts.csv") == 2, "the sheet would become a frame"
+    told = json.loads(record_path(out).read_text())["film"]
+    footage = footage_at(folder, "25")
+    (folder / "sketches").mkdir()  # a folder in the folder is not the film's, here as in every command that reads one
+    Image.fromarray(frames[0]).save(folder / "sketches" / "0000.png")
+    assert open_source(folder).frames == footage.frames == told["frames"] and film_sha256(folder) == told["sha256"]
+    assert footage.sha256() == told["sha256"]
+
+
+def test_the_command_that_is_proposed_names_the_files_where_they_are(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "my cuts.csv"
+    write_csv(CutList("film.mp4", RATE, 98, (Shot(1, 0, 20), Shot(2, 20, 98))), out)
+    assert detect(film, "-o", out, "--no-page") == 2
+    assert f"cineml cuts detect {film} --recheck '{out}'" in capsys.readouterr().err
+
+
+def test_names_that_do_not_sort_as_their_numbers_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for k in range(12):
+        Image.new("L", (48, 32), 10 * k).save(folder / f"shot{k + 1}.png")
+    assert detect(folder, "-o", tmp_path / "a.csv", "--no-page") == 0
+    assert "give them leading zeros" in capsys.readouterr().out
+    assert order_notes(["a2.png", "a10.png"]) == [] and order_notes(["a10.png", "a2.png"])
 
 
 def test_reduced_frames_are_the_films_in_order(film: Path) -> None:

@@ -46,6 +46,44 @@ def test_a_sound_that_is_longer_is_cut_or_kept_as_asked(tmp_path: Path, capsys: 
     assert np.array_equal(decoded_sound(tmp_path / "whole.flac"), given)
 
 
+def loud_film(path: Path, peak: float) -> Path:
+    """Two seconds at 24 with a sine in floating point that reaches `peak`."""
+    import av
+
+    wave = (peak * np.sin(np.arange(96_000) / 20)).astype(np.float32)
+    with av.open(str(path), "w") as out:
+        video = out.add_stream("mpeg4", rate=24, width=64, height=48, pix_fmt="yuv420p")
+        sound = out.add_stream("pcm_f32le", rate=48_000, layout="mono")
+        for _ in range(48):
+            out.mux(video.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")))
+        for at in range(0, 96_000, 24_000):
+            block = av.AudioFrame.from_ndarray(wave[None, at : at + 24_000], "flt", "mono")
+            block.sample_rate, block.pts, block.time_base = 48_000, at, Fraction(1, 48_000)
+            out.mux(sound.encode(block))
+        for stream in (video, sound):
+            out.mux(stream.encode(None))
+    return path
+
+
+def test_what_is_over_full_scale_is_said_or_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import av
+
+    film = loud_film(tmp_path / "loud.mkv", 2.0)
+    assert audio(film, "-o", tmp_path / "s.flac") == 0
+    told = capsys.readouterr().out
+    assert " samples are over full scale, by up to 6.0 dB, and are cut off there" in told
+    assert audio(film, "-o", tmp_path / "s.wav", "--bits", "float") == 0
+    told = capsys.readouterr().out
+    assert "full scale" not in told and "32 bits float; as long as frames 0 to 47" in told
+    with av.open(str(tmp_path / "s.wav")) as made:
+        kept = np.concatenate([f.to_ndarray().reshape(-1) for f in made.decode(audio=0)])
+    assert len(kept) == 96_000 and np.array_equal(kept, (2 * np.sin(np.arange(96_000) / 20)).astype(np.float32))
+    assert audio(film, "-o", tmp_path / "s.opus", "--bits", "float") == 2
+    assert "float in a .opus" in capsys.readouterr().err
+    assert audio(loud_film(tmp_path / "fair.mkv", 0.9), "-o", tmp_path / "f.flac") == 0
+    assert "full scale" not in capsys.readouterr().out
+
+
 def test_a_range_begins_with_its_first_frame(tmp_path: Path) -> None:
     given = noise(96_000)
     film = write_film(tmp_path / "film.mkv", sound=[given])

@@ -123,6 +123,24 @@ def test_a_dataset_that_is_there_stays(film: Path, tmp_path: Path, capsys: pytes
 # --- sources, and what is wrong with them
 
 
+def test_made_anew_it_takes_nothing_along_that_it_did_not_make(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dataset(film, "-o", tmp_path / "out", "--size", 32) == 0
+    (tmp_path / "out.old").mkdir()  # a name that this command would like to have
+    (tmp_path / "out.old" / "painting.txt").write_text("weeks of work")
+    assert dataset(film, "-o", tmp_path / "out", "--size", 48, "--again") == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "out.old"]
+    assert (tmp_path / "out.old" / "painting.txt").read_text() == "weeks of work"
+    (tmp_path / "out" / "my_notes.txt").write_text("which are good")
+    (tmp_path / "out" / "00000" / "sketch.png").write_bytes(b"mine")
+    capsys.readouterr()
+    assert dataset(film, "-o", tmp_path / "out", "--size", 32, "--again") == 0
+    assert f"kept in {tmp_path / 'out.old-2'}" in capsys.readouterr().out
+    assert sorted(files_of(tmp_path / "out.old-2")) == ["00000/sketch.png", "my_notes.txt"]
+    assert "my_notes.txt" not in files_of(tmp_path / "out")
+
+
 def test_a_folder_of_frames_counts_as_a_film(film: Path, tmp_path: Path) -> None:
     (tmp_path / "frames").mkdir()
     for n, frame in footage_at(film).read(range(48)):
@@ -148,7 +166,8 @@ def test_far_frames_are_found_by_a_seek(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("argv", "sentence"), [
-    (("--size", "4"), "--size: 4"), (("--fps", "30"), "at most 24"), (("--fps", "nan"), "--fps"), (("--fps", "1/0"), "--fps"),
+    (("--size", "4"), "--size: 4"), (("--fps", "30"), "at most 24"), (("--fps", "nan"), "--fps"),
+    (("--fps", "1e-99999999"), "one an hour or more"), (("--fps", "1/0"), "--fps"),
     (("--start", "48"), "the film's 48 frames"), (("--end", "49"), "the film's 48 frames"), (("--end", "0"), "--end"),
     (("--bars", "0,0,97,64"), "--bars"), (("--bars", "narrow"), "--bars"), (("--quality", "0"), "--quality"),
     (("--labels", "shots"), "--cuts"), (("--drop-black", "nan"), "--drop-black"), (("--rate", "25"), "--rate"),
@@ -159,6 +178,12 @@ def test_a_bad_option_costs_one_sentence(film: Path, tmp_path: Path, argv: tuple
     assert dataset(film, "-o", tmp_path / "out", *argv) == 2
     told = capsys.readouterr().err
     assert sentence in told and told.count("\n") == 1 and list(tmp_path.iterdir()) == []
+
+
+def test_the_films_name_is_not_taken_for_a_level(film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        dataset("-o", tmp_path / "out", "--drop-black", film)
+    assert left.value.code == 2 and "is no LEVEL: name the film before this option" in capsys.readouterr().err
 
 
 def test_every_problem_is_said_at_once(film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,6 +29,15 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_film(tmp_path_factory.mktemp("film") / "film.mp4", picture=scene(colour=True))
 
 
+def test_the_frames_of_two_films_are_not_mixed(film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert frames(film, "-o", tmp_path / "out", "--only", "3") == 0
+    other = write_film(tmp_path / "other.mp4", 24)
+    for more in ((), ("--again",)):
+        assert frames(other, "-o", tmp_path / "out", "--only", "5", *more) == 2
+        assert "holds frames of another film" in capsys.readouterr().err and names(tmp_path / "out") == ["000003.png"]
+    assert frames(film, "-o", tmp_path / "out", "--only", "5") == 0
+
+
 def test_frames_are_those_of_the_player_to_the_pixel(film: Path, tmp_path: Path) -> None:
     assert frames(film, "-o", tmp_path / "out", "--only", "3,10-12, 47") == 0
     assert names(tmp_path / "out") == ["000003.png", "000010.png", "000011.png", "000012.png", "000047.png"]

@@ -15,9 +15,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from models.checkpoint import load_checkpoint
+from models.checkpoint import file_sha256, load_checkpoint, read_description
 from models.stylegan2 import Generator
-from tools.gan_train import main
+from tools.gan_train import film_sha256, main
 from tools.train_dataset import load_dataset
 
 FRAMES = 24
@@ -373,3 +373,15 @@ def test_a_run_folder_that_cannot_be_made_costs_one_sentence(tmp_path: Path, cap
     assert main([str(pictures), "-o", str(tmp_path / "file" / "run"), "--resolution", "16", "--minutes", "0.01"]) == 2
     said = capsys.readouterr().err
     assert "cannot be made" in said and said.count("\n") == 1
+
+
+def test_the_checkpoint_knows_the_film_by_its_hash(film: Path, tmp_path: Path) -> None:
+    assert film_sha256(film) == file_sha256(film)
+    (tmp_path / "set").mkdir()
+    assert film_sha256(tmp_path / "set") == film_sha256(tmp_path / "none") == ""
+    (tmp_path / "set" / "options.json").write_text('{"tool": "cineml film dataset", "job": {"film_sha256": "ab12"}}')
+    assert film_sha256(tmp_path / "set") == "ab12"
+    (tmp_path / "set" / "options.json").write_text("[1]")
+    assert film_sha256(tmp_path / "set") == ""
+    assert train(film, tmp_path / "run", "--kimg", "0.004") == 0
+    assert read_description(tmp_path / "run" / "checkpoint")["run"]["film_sha256"] == file_sha256(film)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import tomllib
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from player.__main__ import main as player
 from player.show.config import load_show
 from player.show.cut_list import CutList, Shot, write_csv
 from player.show.problem import ShowError
+from player.show.score import read_score, write_score
 from player.sources.film_reader import probe_film
 from tests.numbered_film import FRAMES, RATE, write_numbered
 from tests.tiny_model import write_tiny_generator
@@ -45,6 +48,14 @@ def test_a_new_show_plays_the_film_itself(film: Path, tmp_path: Path, capsys: py
     assert check(folder / "show.toml") == 0
     told = capsys.readouterr().out
     assert 'An "Artist"' in told and "film: CC-BY" in told and show.about["film_sha256"] in told
+
+
+def test_the_command_that_plays_it_can_be_typed_as_it_is_told(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert new(film, tmp_path / "my show's") == 0
+    told = capsys.readouterr().out.splitlines()[-1].removeprefix("play it: ")
+    assert shlex.split(told) == ["cineml", "play", str(tmp_path / "my show's" / "show.toml")]
 
 
 def test_cuts_and_a_model_fill_it_in_and_it_plays_free_walks(film: Path, tmp_path: Path) -> None:
@@ -109,6 +120,79 @@ def test_another_cut_list_is_never_written_over(film: Path, tmp_path: Path, caps
     kept = (folder / "cuts.csv").read_bytes()
     assert new(film, folder, "--cuts", tmp_path / "b.csv") == 2 and "another cut list" in capsys.readouterr().err
     assert (folder / "cuts.csv").read_bytes() == kept
+
+
+def test_every_order_of_the_steps_leaves_a_show_that_plays(film: Path, tmp_path: Path) -> None:
+    models = write_tiny_generator(tmp_path / "models")
+    write_csv(CutList("x", RATE, FRAMES, (Shot(1, 0, 30), Shot(2, 30, 72))), tmp_path / "cuts.csv")
+    assert new(film, tmp_path / "a", "--model", models) == 0
+    score = read_score(tmp_path / "a" / "score.toml")
+    rows = tuple(replace(s, extra={"note": "mine"}) for s in score.shots)
+    write_score(replace(score, shots=rows), tmp_path / "a" / "score.toml")
+    (tmp_path / "a" / "score.toml").write_text("# mine\n" + (tmp_path / "a" / "score.toml").read_text())
+    assert new(film, tmp_path / "a", "--cuts", tmp_path / "cuts.csv") == 0
+    assert new(film, tmp_path / "b", "--model", models) == 0
+    assert cuts_detect.main([str(film), "-o", str(tmp_path / "b" / "cuts.csv"), "--no-page"]) == 0
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        show = load_show(folder / "show.toml", probe_film)
+        assert show.source == "generator" and show.score is not None and len(show.score.shots) == len(show.cuts.shots) > 1
+        assert check(folder / "show.toml") == 0
+    assert (tmp_path / "a" / "score.toml").read_text().startswith("# mine\n")
+    after = read_score(tmp_path / "a" / "score.toml")
+    assert after.shots[0].extra == {"note": "mine"} and [int(w.frames[-1]) for w in after.walks.values()] == [29, 71]
+    other = write_tiny_generator(tmp_path / "other", licence="another")
+    assert new(film, tmp_path / "a", "--model", other) == 0 and check(tmp_path / "a" / "show.toml") == 0, "free walks of it"
+
+
+def test_a_score_that_is_more_than_free_walks_is_left_alone(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models, folder = write_tiny_generator(tmp_path / "models"), tmp_path / "show"
+    write_csv(CutList("x", RATE, FRAMES, (Shot(1, 0, 30), Shot(2, 30, 72))), tmp_path / "cuts.csv")
+    assert new(film, folder, "--model", models) == 0
+    write_score(replace(read_score(folder / "score.toml"), extra={"made_by": "a person"}), folder / "score.toml")
+    kept = (folder / "score.toml").read_bytes(), (folder / "score.npz").read_bytes()
+    assert new(film, folder, "--cuts", tmp_path / "cuts.csv") == 0
+    other = write_tiny_generator(tmp_path / "other", licence="another")
+    capsys.readouterr()
+    assert new(film, folder, "--model", other) == 2
+    told = capsys.readouterr().err
+    assert "walks of another model" in told and told.count("\n") == 1
+    assert kept == ((folder / "score.toml").read_bytes(), (folder / "score.npz").read_bytes())
+
+
+def test_a_show_keeps_its_film_and_name(film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "show"
+    assert new(film, folder, "--name", "One") == 0
+    before = (folder / "show.toml").read_bytes()
+    other = write_numbered(tmp_path / "other.mp4", frames=48)
+    assert new(other, folder, "--name", "Two", "--title", "x") == 2
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2 and "'Two'" in told[0] and "another film" in told[1]
+    assert (folder / "show.toml").read_bytes() == before
+    copy = tmp_path / "copy.mp4"
+    copy.write_bytes(film.read_bytes())
+    assert new(copy, folder, "--name", "One", "--title", "x") == 0, "the same film elsewhere"
+
+
+def test_the_same_cut_list_in_other_bytes_is_the_same(film: Path, tmp_path: Path) -> None:
+    folder, cuts = tmp_path / "show", tmp_path / "cuts.csv"
+    write_csv(CutList("x", RATE, FRAMES, (Shot(1, 0, 30), Shot(2, 30, 72))), cuts)
+    assert new(film, folder, "--cuts", cuts) == 0
+    kept = (folder / "cuts.csv").read_bytes()
+    cuts.write_bytes(b"\xef\xbb\xbf" + cuts.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
+    assert new(film, folder, "--cuts", cuts) == 0 and (folder / "cuts.csv").read_bytes() == kept
+
+
+def test_a_checkpoint_given_as_a_model_is_told_how_to_export(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "model.safetensors").write_bytes(b"x")
+    assert new(film, tmp_path / "show", "--model", tmp_path / "run") == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and "is a checkpoint" in told and f"cineml gan export {tmp_path / 'run'} -o" in told
+    assert "--model models" in new_show.EXAMPLES
 
 
 @pytest.mark.parametrize(("before", "after"), [

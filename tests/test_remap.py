@@ -199,7 +199,8 @@ def test_a_locked_shot_and_what_a_person_set_are_kept(known: tuple[Path, np.ndar
         and after.shots[0].pin == ("s01.f0000",)
         and after.shots[0].extra == {"note": "mine"}
     )
-    assert after.extra == {"title": "kept"}
+    assert after.extra["title"] == "kept" and after.extra["made_by"] == "cineml remap"
+    assert set(after.extra) == {"title", "made_by", "made_with", "film_sha256", "weights_sha256"}
 
 
 def test_bad_input_is_one_sentence_and_exit_code_2(

@@ -72,7 +72,7 @@ def test_names_that_are_none_are_told_with_the_nearest() -> None:
     wishes = wishes_of(replace(score, shots=(ScoreShot(1, "s01", pin=("s01.f0006@3",), ban=("s01.f0000",)),)), Shot(1, 0, 7), 6)
     assert set(wishes.pinned) == {3} and set(wishes.banned) == {"s01.f0000"}
     made = named_walk("s01", np.zeros((2, 1, 4), np.float32), np.array([0, 3]), wishes)
-    assert made.names == ("s01.f0000.2", "s01.f0003"), "a banned name is not used again"
+    assert made.names == ("s01.f0000.2", "s01.f0006@3"), "a banned name is not used again"
 
 
 def test_a_pin_stays_where_it_is_through_every_run(known: Path, tmp_path: Path) -> None:
@@ -194,3 +194,11 @@ def test_a_show_made_by_cineml_new_is_filled_in(known: Path, tmp_path: Path, cap
     text = (tmp_path / "show.toml").read_text()
     assert 'source = "generator"' in text and 'folder = "models"' in text
     assert "show.toml: plays the score now" in capsys.readouterr().out
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "cuts.csv").rename(tmp_path / "elsewhere" / "list.csv")
+    argv[argv.index("--cuts") + 1] = str(tmp_path / "elsewhere" / "list.csv")
+    assert deed.main(argv) == 0
+    assert 'cuts = "elsewhere/list.csv"' in (tmp_path / "show.toml").read_text(), "or the score's shots are none of its film"
+    (tmp_path / "cuts.csv").write_bytes((known / "cuts.csv").read_bytes())
+    assert deed.main(argv) == 0
+    assert 'cuts = "cuts.csv"' in (tmp_path / "show.toml").read_text()

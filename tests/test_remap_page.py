@@ -12,11 +12,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from player.screen.typeface import font_for  # noqa: E402
 from player.show.cut_list import CutList, Shot  # noqa: E402
 from tests.test_remap import CUTS, job, known_film  # noqa: E402
 from tools import remap as deed  # noqa: E402
 from tools import remap_judge  # noqa: E402
 from tools.bench_film_remap import Case, rows  # noqa: E402
+from tools.contact_sheet import TEXT_PX, fitted  # noqa: E402
 from tools.metrics_encoder import EncoderSettings  # noqa: E402
 from tools.remap_encoder import EncoderSettings as PathSettings  # noqa: E402
 from tools.remap_encoder import read_codes, smoothed  # noqa: E402
@@ -25,6 +27,7 @@ from tools.remap_fit import render  # noqa: E402
 from tools.remap_measure import ShotMeasure, summary_of  # noqa: E402
 from tools.remap_page import ShotPictures, page  # noqa: E402
 from tools.remap_reduce import reduced  # noqa: E402
+from tools.remap_report import SHEET_PX, sheet_label  # noqa: E402
 from tools.remap_start import usable_frames  # noqa: E402
 from tools.remap_target import read_film, reduced_target, target_of  # noqa: E402
 
@@ -193,3 +196,9 @@ def test_a_shot_of_one_frame_and_a_film_that_is_all_dissolve_can_be_measured() -
     cuts = CutList("f", CUTS.rate, 5, (Shot(1, 0, 1), Shot(2, 1, 5, "dissolve", 4)))
     assert remap_judge.clean_frames(cuts, cuts.shots[1]).tolist() == [1, 2, 3, 4]
     assert remap_judge.steps_of(cuts, cuts.shots[0]).tolist() == []
+
+
+def test_that_a_shot_is_taken_for_another_is_never_cut_off_its_column() -> None:
+    taken = ShotMeasure(1018, -0.98, 1015, False, 10.03, -0.99, None, 0.5, 0.1)
+    assert "IS 1015" in fitted(f"{taken.shot}  {sheet_label(taken)}", SHEET_PX, font_for((), TEXT_PX))
+    assert sheet_label(replace(taken, identified=True)).startswith("like -0.98")

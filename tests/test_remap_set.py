@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from tools.remap_set import (  # noqa: E402
     pinned_at,
     set_features,
 )
+from tools.remap_set_read import pictures_in  # noqa: E402
 from tools.remap_viterbi import NEVER  # noqa: E402
 
 NAMED = replace(CUTS, shots=tuple(replace(s, label=n, group=g) for s, n, g in
@@ -56,10 +58,12 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
 
 def test_a_shot_takes_the_pictures_of_its_label_or_group_and_others_what_is_left() -> None:
     labels = folder_labels(["a-walk/1.png", "room/2.png", "sub/Room/3.png", "eats/4.png", "5.png", "sea/6.png"])
-    assert labels == ("a-walk", "room", "Room", "eats", "", "sea")
+    assert labels == ("a-walk", "room", "sub/Room", "eats", "", "sea")
     assert [candidates(s, NAMED, labels).tolist() for s in NAMED.shots] == [[0, 1, 2], [3], [1, 2]]
     assert candidates(Shot(4, 24, 30), NAMED, labels).tolist() == [4, 5]
     assert candidates(NAMED.shots[1], NAMED, ["room", "3"]).tolist() == [0, 1], "nothing is left: then all"
+    deep = folder_labels(["eats/close/1.png", "sea/2.png", "sea/a walk/3.png"])
+    assert [candidates(s, NAMED, deep).tolist() for s in NAMED.shots] == [[2], [0], [1]], "every folder above is a label"
     told = label_lines(NAMED, labels + ("eat",))
     assert len(told) == 2 and "'eat'" in told[0] and "did you mean 'eats'" in told[0] and "'sea'" in told[1]
 
@@ -173,3 +177,54 @@ def test_a_set_that_will_not_do_costs_one_sentence(
     write_score(replace(score, shots=shots), tmp_path / "s.toml")
     with pytest.raises(ShowError, match="did you mean 'shot 1/p"):
         deed.run(remap, quiet=True)
+
+
+def test_the_sheet_of_a_tool_is_no_picture_of_the_set(tmp_path: Path) -> None:
+    for folder, record in (("s", {"tool": "cineml gan sample", "settings": {}, "pictures": ["seed0000"]}),
+                           ("p", {"results": {}, "versions": {}}), ("mine", {"tool": "another"})):  # fmt: skip
+        (tmp_path / folder).mkdir()
+        for name in ("seed0000.png", "sheet.png"):
+            Image.new("L", (16, 12)).save(tmp_path / folder / name)
+        (tmp_path / folder / ("project.json" if folder == "p" else "sample.json")).write_text(json.dumps(record))
+    assert pictures_in(tmp_path) == ["mine/seed0000.png", "mine/sheet.png", "p/seed0000.png", "s/seed0000.png"]
+
+
+def test_each_picture_once_counts_what_other_shots_play(
+    known: tuple[Path, np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, _ = known
+    place = tmp_path / "set"
+    place.mkdir()
+    for frame in (2, 9, 19, 21):
+        source = next((folder / "set").rglob(f"p{frame:02d}.png"))
+        (place / f"shot {frame}.png").write_bytes(source.read_bytes())
+    remap = job(folder, tmp_path / "score.toml", from_set=place, set_steps=2, assign=True)
+    deed.run(remap, quiet=True)
+    score = read_score(tmp_path / "score.toml")
+    write_score(replace(score, shots=(replace(score.shots[0], lock=True), *score.shots[1:])), tmp_path / "score.toml")
+    for shots in ((2,), (3,), ()):
+        deed.run(replace(remap, shots=shots), quiet=True)
+        played = read_score(tmp_path / "score.toml")
+        names = [picture_name(n) for w in played.walks.values() for n in w.names]
+        assert len(names) == len(set(names)) and all(len(w.names) for w in played.walks.values())
+    for path in list(place.iterdir()):  # no more pictures than the locked shot plays
+        if path.stem not in {picture_name(n) for n in played.walks["s01"].names}:
+            path.unlink()
+    with pytest.raises(ShowError, match="leaves no picture for shots 2, 3"):
+        deed.run(remap, quiet=True)
+
+
+def test_damaged_projections_are_made_again(known: tuple[Path, np.ndarray], tmp_path: Path) -> None:
+    folder, _ = known
+    place = tmp_path / "set"
+    place.mkdir()
+    source = next((folder / "set").rglob("p02.png"))
+    (place / "a.png").write_bytes(source.read_bytes())
+    remap = job(folder, tmp_path / "score.toml", from_set=place, set_steps=2, seed=4294967295)
+    deed.run(remap, quiet=True)
+    kept = tmp_path / "score.work" / "projected.npz"
+    whole = kept.read_bytes()
+    for data in (b"", whole[: len(whole) // 2]):
+        kept.write_bytes(data)
+        deed.run(remap, quiet=True)
+        assert len(kept.read_bytes()) == len(whole)

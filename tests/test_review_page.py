@@ -167,6 +167,87 @@ def test_a_shot_plays_film_and_remake_side_by_side_frame_for_frame(desk: Desk) -
     assert not desk.said, desk.said
 
 
+def test_space_plays_and_stops_whatever_was_clicked_before_and_enter_presses(desk: Desk) -> None:
+    page, expect, play = desk.page, desk.expect, desk.page.locator("#play")
+
+    def plays_and_stops() -> None:
+        kept = {p.name: p.read_bytes() for p in desk.server.session.files}
+        for told in ("Stop", "Play"):
+            desk.press("Space")
+            expect(play).to_have_text(told)
+        assert desk.server.session.history.past[-1][0] == done
+        assert {p.name: p.read_bytes() for p in desk.server.session.files} == kept
+
+    for click, done in (("button[aria-label^='Use shot 3']", "shot 1: plays shot 3"), (".key .pin", "s01.swap.f0000 pinned"),
+                        ("#lock", "shot 1 locked"), ("#later", "cut into shot 2 moved to frame 13")):  # fmt: skip
+        if click == "#later":
+            desk.press("j")
+            desk.chosen(2)
+        page.locator(click).first.click()
+        desk.says(done)
+        plays_and_stops()
+    for which in ("#at", "#source", "#in-kind", "#undo", "#play", "#strip [data-frame='9']", "[data-shot='3']", "#help"):
+        page.locator(which).focus()
+        plays_and_stops()
+    page.locator("#lock").focus()
+    desk.press("Enter")
+    done = "shot 2 locked"
+    desk.says(done)
+    plays_and_stops()
+    page.locator("#shot-label").focus()
+    desk.press("a", "Space", "b", "Enter")
+    desk.says("shot 2: label")
+    assert read_csv(desk.show.parent / "cuts.csv").shots[1].label == "a b"
+    assert not desk.said, desk.said
+
+
+def test_enter_after_a_click_never_does_it_to_another_walk_or_key(desk: Desk) -> None:
+    for click in ("button[aria-label^='Use shot 3']", ".key .pin"):
+        desk.page.locator(click).first.click()
+        desk.expect(desk.page.locator("#undo")).to_be_enabled()
+        done = desk.server.session.history.past
+        desk.press("Enter")
+        desk.press("j", "k")
+        desk.chosen(1)
+        told = [what for what, _ in desk.server.session.history.past]
+        assert told[:len(done)] == [what for what, _ in done]
+        assert not any("own" in what for what in told), told
+
+
+def test_deeds_typed_faster_than_they_are_answered_are_all_done_and_an_answer_that_comes_late_is_dropped(desk: Desk) -> None:
+    page, held = desk.page, []
+    desk.press("j")
+    desk.chosen(2)
+    older = {**desk.server.session.state(), "why_no_remake": "", "size": desk.server.painter.size}
+    page.route("**/api/changed", lambda route: held.append(route))  # from the second time on it waits for good
+    page.route("**/api/changed", lambda route: route.fulfill(json={"version": -1, "changed": []}), times=1)
+    page.route("**/api/state", lambda route: held.append(route), times=1)
+    with page.expect_request("**/api/state"):
+        pass
+    desk.press("[", "[")
+    desk.says("moved to frame 10")
+    with page.expect_request("**/api/changed"):
+        held[0].fulfill(json=older)  # what was so before both
+    desk.expect(page.locator("#cutname")).to_contain_text("frame 10")
+    desk.press("[", "l", "l", "j")
+    desk.chosen(3)
+    desk.press("d", "d", "d")
+    desk.says("dissolve of 7 frames")
+    assert desk.starts() == [0, 9, 20, 32] and not desk.rows()[1].lock
+    assert not desk.said, desk.said
+
+
+def test_another_window_s_deed_is_said_and_what_was_asked_of_the_older_state_is_not_done(desk: Desk) -> None:
+    desk.server.session.edit({"deed": "nudge", "shot": 2, "by": 3})
+    desk.page.route("**/api/changed", lambda route: route.abort())
+    desk.press("l")
+    desk.says("shows an older state")
+    desk.expect(desk.page.locator("[data-shot='2'] .number")).to_contain_text("5 fr")
+    assert not desk.rows()[0].lock
+    desk.press("l")
+    desk.says("shot 1 locked")
+
+
 def test_a_file_that_another_program_changed_is_said_and_read_again_on_request(desk: Desk) -> None:
     page, expect = desk.page, desk.expect
     cuts = desk.show.parent / "cuts.csv"
@@ -193,6 +274,22 @@ def test_what_cannot_be_done_is_said_and_changes_nothing(desk: Desk) -> None:
     assert desk.starts()[1] == 19  # its own end, of which one frame must stay
     desk.press("d")
     desk.says("choose dissolve or fade first")
+
+
+def test_a_shot_of_two_sources_says_so(tmp_path: Path, browser: Any) -> None:
+    show = write_show(tmp_path / "show")
+    score = show.parent / "score.toml"
+    row = 'source = "clip"\nclip = "film.mp4"\nunder = "generator"\nmix = [[0, 1.0], [8, 0.25]]'
+    score.write_text(score.read_text().replace('source = "generator"', row, 1))
+    desk = Desk(show, browser)
+    try:
+        desk.expect(desk.page.locator("#right")).to_have_text("Remake: clip over generator")
+        desk.expect(desk.page.locator("#mix")).to_have_text("over generator, mix 1 at 0, 0.25 at 8")
+        desk.expect(desk.page.locator("[data-shot='1']")).to_contain_text("clip over generator")
+        desk.expect(desk.page.locator("#remake")).to_have_attribute("data-frame", "0")
+        assert not desk.said, desk.said
+    finally:
+        desk.close()
 
 
 def test_the_page_fits_a_phone_and_everything_on_it_has_a_name(tmp_path: Path, browser: Any) -> None:

@@ -28,6 +28,7 @@ from player.sources.film_reader import probe_film
 from tests.numbered_film import number_in
 from tests.review_show import write_show
 from tools.review import main
+from tools.review_options import port
 from tools.review_pictures import Kept, Painter, stamp, to_bytes, to_light
 from tools.review_server import MOST_BODY, ReviewServer
 from tools.review_session import Changed, Session, Stale
@@ -130,6 +131,48 @@ def test_a_second_window_that_shows_an_older_state_is_told_so(show: Path) -> Non
         session.edit({"deed": "lock", "shot": 2, "on": True}, 1)
 
 
+def test_a_locked_shot_is_not_among_those_that_remap_does_again(show: Path) -> None:
+    session = Session(show)
+    for number in (1, 2):
+        session.edit({"deed": "key", "shot": number, "name": f"s0{number}.f{12 * number - 12:04d}", "mark": "pin"})
+    assert session.state()["again"] == [1, 2]
+    session.edit({"deed": "lock", "shot": 1, "on": True})
+    assert session.state()["again"] == [2]
+
+
+def test_comments_of_the_score_stay_with_their_shots_and_come_back_with_undo(show: Path) -> None:
+    path = show.parent / "score.toml"
+    text = "# by hand\n" + path.read_text().replace("[[shot]]\nnumber = 3\n", "# the face\n[[shot]]\nnumber = 3\n# why\n")
+    path.write_text(text + "# the end\n")
+    session = Session(show)
+    session.edit({"deed": "lock", "shot": 1, "on": True})
+    once = path.read_text()
+    assert [line for line in once.splitlines() if line[:1] == "#"] == ["# by hand", "# the face", "# why", "# the end"]
+    session.edit({"deed": "split", "shot": 1, "at": 6})
+    assert "# the face\n[[shot]]\nnumber = 4\n# why\nwalk" in path.read_text()
+    session.edit({"deed": "join", "shot": 3})
+    assert path.read_text().endswith("# the end\n# the face\n# why\n")
+    session.undo()
+    session.undo()
+    assert path.read_text() == once and read_score(path).shots[0].lock
+    session.reload()
+    session.edit({"deed": "lock", "shot": 1, "on": False})
+    assert path.read_text() == once.replace("lock = true", "lock = false") and not list(show.parent.glob("*.part"))
+
+
+def test_notes_above_a_cut_list_stay(show: Path) -> None:
+    path = show.parent / "cuts.csv"
+    first = path.read_text().replace("# rate", "# checked by A: \u00e9\n# rate")
+    path.write_text('\ufeff"# a note, of mine",,,\n' + first, encoding="utf-8")
+    session = Session(show)
+    for by in (1, 1, -2):
+        session.edit({"deed": "nudge", "shot": 2, "by": by})
+    notes = "# a note, of mine\n# checked by A: \u00e9\n"
+    plain = first.replace("# checked by A: \u00e9\n", "")
+    assert path.read_text(encoding="utf-8") == plain.replace("shot,start", notes + "shot,start")
+    assert read_csv(path).shots == session.work.cuts.shots and not list(show.parent.glob("*.part"))
+
+
 def test_where_the_second_file_cannot_be_written_the_first_is_put_back(show: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     session = Session(show)
     first = {p.name: p.read_bytes() for p in session.files}
@@ -137,7 +180,7 @@ def test_where_the_second_file_cannot_be_written_the_first_is_put_back(show: Pat
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device", "cuts.csv.part")
 
-    monkeypatch.setattr("tools.review_session.write_csv", full)
+    monkeypatch.setattr("tools.review_session.write_cuts", full)
     with pytest.raises(ShowError, match="No space left on device"):
         session.edit({"deed": "split", "shot": 1, "at": 6})
     assert {p.name: p.read_bytes() for p in session.files} == first and len(session.work.cuts.shots) == 4
@@ -294,6 +337,14 @@ def test_bad_input_costs_one_sentence_and_nothing_is_written(show: Path, tmp_pat
             write_show(show.parent)
     assert sorted(p.name for p in show.parent.iterdir()) == before
     assert main([str(show), "--no-browser", "--height", "5"]) == 2
+
+
+def test_a_port_is_one_that_anybody_may_listen_on(show: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for bad in ("1023", "80", "65536", "-1", "x"):
+        with pytest.raises(SystemExit, match="2"):
+            main([str(show), "--port", bad])
+        assert "1024 to 65535" in capsys.readouterr().err
+    assert [port(good) for good in ("0", "1024", "65535")] == [0, 1024, 65535]
 
 
 def test_a_port_that_is_taken_is_said(server: ReviewServer, show: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import warnings
 import zipfile
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +18,10 @@ from PIL import Image
 pytest.importorskip("scipy", reason="scipy assigns")
 
 from player.show.problem import ShowError
+from player.sources.film_index import open_container
+from tests.film_footage import write_film
 from tests.sorted_frames import CUTS, colour_of, frames_below, sort
-from tools import sort_pictures
+from tools import film_dataset, sort_pictures
 from tools.sort_features import oklab, principal
 from tools.sort_groups import by_name, groups_of, labels_for
 from tools.sort_layout import arrange
@@ -78,6 +83,16 @@ def test_features_become_a_layout_that_is_arranges_own(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["f.npy", "layout.json", "layout.npy"]
     assert sort(tmp_path / "f.npy", "-o", tmp_path / "free.npy", "--rows", 5, "--columns", 7, "--holes", "free") == 0
     assert sorted(np.load(tmp_path / "free.npy").reshape(-1))[5:] == list(range(30))
+
+
+def test_features_as_great_as_numbers_go_are_sorted_like_small_ones(tmp_path: Path) -> None:
+    features = np.random.default_rng(0).random((30, 5))
+    for name, scale in (("small", 1.0), ("great", 1e308)):
+        np.save(tmp_path / f"{name}.npy", features * scale)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert sort(tmp_path / f"{name}.npy", "-o", tmp_path / f"{name}.png", "--columns", 6) == 0
+    assert (tmp_path / "small.csv").read_text().splitlines()[1:] == (tmp_path / "great.csv").read_text().splitlines()[1:]
 
 
 def test_colours_alone_are_drawn_as_themselves(tmp_path: Path) -> None:
@@ -161,9 +176,60 @@ def test_a_frozen_picture_that_is_gone_is_said_and_the_rest_is_kept(
     gone = order_in(tmp_path / "s.csv").cells[3]
     (folder / gone.name).unlink()
     assert sort(folder, "-o", tmp_path / "s.png", "--features", "pixels") == 0
-    assert f"no longer there, so not kept: {gone.name}" in capsys.readouterr().err
+    assert f"not there this time, so waiting at the end of the order: {gone.name}" in capsys.readouterr().err
     after = order_in(tmp_path / "s.csv")
-    assert len(after.frozen) == 39 and after.cells[3].name == ""
+    assert len(after.frozen) == 40 and after.cells[3].name == "" and after.cells[-1].name == gone.name
+
+
+def test_sorting_a_part_of_the_pictures_loses_nothing_that_was_frozen_or_labelled(folder: Path, tmp_path: Path) -> None:
+    command = (folder, "-o", tmp_path / "s.png", "--features", "pixels")
+    assert sort(*command, "--columns", 8) == 0
+    before = order_in(tmp_path / "s.csv")
+    worked = tuple(replace(c, frozen=c.index in (3, 8, 31), label="dawn" if c.index in (3, 5) else "") for c in before.cells)
+    (tmp_path / "s.csv").write_text(format_order(Order(5, 8, worked), "s.png"))
+    assert sort(*command, "--every", 4) == 0
+    part = order_in(tmp_path / "s.csv")
+    assert {c.name for c in part.cells[40:]} == {"f000003.png", "f000005.png", "f000031.png"}
+    assert {c.index for c in part.cells[40:]} == {-1} and (part.rows, part.columns) == (5, 8)
+    page = (tmp_path / "s.html").read_text()
+    assert "f000031.png" in page  # what the page saves holds them too
+    assert sort(*command, "--seed", 2) == 0
+    after = order_in(tmp_path / "s.csv")
+    at = {c.name: (c.row, c.column, c.frozen, c.label) for c in after.cells}
+    assert all(at[c.name] == (c.row, c.column, c.frozen, c.label) for c in worked if c.frozen)
+    assert at["f000005.png"][3] == "dawn" and len(after.cells) == 40
+
+
+@pytest.mark.parametrize("suffix", ["", ".zip"])
+def test_of_a_padded_dataset_the_films_part_is_sorted(tmp_path: Path, suffix: str) -> None:
+    film = write_film(tmp_path / "film.mp4")
+    made = tmp_path / f"set{suffix}"
+    assert film_dataset.main([str(film), "-o", str(made), "--size", "96", "--fps", "all", "--bars", "keep"]) == 0
+    pictures = pictures_at(made, None, None, None, None)
+    assert next(iter(pictures.read())).shape == (64, 96, 3)
+
+
+def test_what_another_command_or_a_person_wrote_is_not_overwritten(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, text in (("a.json", '{"tool": "cineml gan sample"}'), ("b.html", "my page"), ("c.png", "my picture")):
+        (tmp_path / name).write_text(text)
+        assert sort(folder, "-o", (tmp_path / name).with_suffix(".png"), "--features", "pixels") == 2
+        assert f"{name}: is there already, and was not written by 'cineml sort'" in capsys.readouterr().err
+        assert (tmp_path / name).read_text() == text
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.json", "b.html", "c.png", "frames"]
+
+
+def test_a_film_cut_short_or_of_variable_rate_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = write_film(tmp_path / "whole.mkv", 200).read_bytes()
+    (tmp_path / "short.mkv").write_bytes(whole[: len(whole) // 2])
+    write_film(tmp_path / "uneven.mkv", stamps=[n * 40 + (n > 20) * 500 for n in range(48)], base=Fraction(1, 1000))
+    for name, said in (("short.mkv", "is cut short"), ("uneven.mkv", "has a variable frame rate")):
+        assert sort(tmp_path / name, "-o", tmp_path / "s.png", "--features", "pixels") == 2
+        assert said in capsys.readouterr().err and not (tmp_path / "s.png").exists()
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    with pytest.raises(ShowError, match="is no film: it is empty; .*copy it again"):
+        open_container(tmp_path / "empty.mp4")
 
 
 def test_an_order_of_another_place_can_be_kept_from(folder: Path, tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import shutil
 import subprocess
 import sys
+import zlib
 from collections import namedtuple
 from pathlib import Path
 
@@ -38,6 +40,27 @@ def test_a_dry_run_says_sheets_length_and_size_and_writes_nothing(film: Path, tm
                  "1 sheet A4", "2 pages, about", "12.52 x 7.41 mm", "233 x 175 dots"):  # fmt: skip
         assert text in said, text
     assert not list(tmp_path.iterdir())
+
+
+def test_letters_of_the_title_that_no_pdf_brings_are_said_and_composed_ones_stand(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, lost in (("L\u00e4ufer \u65e5\u672c.mp4", "\u65e5 \u672c"), ("La\u0308ufer \u2014 2.mp4", "")):
+        shutil.copy(film, tmp_path / name)
+        assert run(tmp_path / name, "-o", tmp_path / "s.pdf", "--end", "2f", "--dpi", 100) == 0
+        told = capsys.readouterr().err
+        assert (f"no letters for {lost}:" in told) if lost else not told
+        streams = re.findall(rb"FlateDecode >>\nstream\n(.*?)\nendstream", (tmp_path / "s.pdf").read_bytes(), re.DOTALL)
+        pages = [zlib.decompress(stream) for stream in streams]
+        assert any("L\u00e4ufer".encode("latin-1") in page for page in pages)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes")
+def test_a_film_whose_name_is_no_utf_8_is_printed(film: Path, tmp_path: Path) -> None:
+    named = tmp_path / "f\udcff.mp4"
+    shutil.copy(film, named)
+    assert run(named, "-o", tmp_path / "s.pdf", "--end", "2f", "--dpi", 100) == 0
+    assert json.loads((tmp_path / "s.pdf.json").read_text(encoding="utf-8"))["options"]["film"] == str(named)
 
 
 def test_the_size_said_before_is_near_the_files(film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

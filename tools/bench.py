@@ -18,7 +18,7 @@ from pathlib import Path
 from player.show.problem import Problem, ShowError
 from tools.whole_file import output_problems, write_whole
 
-PARTS = ("player", "gan", "film")
+PARTS = ("player", "gan", "film", "keyframes")
 PLAYER_MEASURES = ("refreshes", "start", "generator", "render", "sync", "memory")
 
 
@@ -73,11 +73,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="cineml bench", description="Measure cineml on this machine; each number beside its baseline of the same run.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="examples:\n  cineml bench player\n  cineml bench player --only generator,render --json bench.json\n"
-               "  cineml bench gan --only export,training\n  cineml bench film --only cuts")
-    p.add_argument("part", nargs="?", default="player", choices=PARTS, metavar="PART", help="player, gan or film")
+               "  cineml bench gan --only export,training\n  cineml bench film --only cuts\n"
+               "  cineml bench keyframes --only engine,quality")
+    p.add_argument("part", nargs="?", default="player", choices=PARTS, metavar="PART", help="player, gan, film or keyframes")
     p.add_argument("--only", metavar="A,B", help=f"of player: {', '.join(PLAYER_MEASURES)} (generator needs the studio); "
                                                  "of gan: export, forms, training, accelerator; "
-                                                 "of film: cuts, sorting, dataset, remap")
+                                                 "of film: cuts, sorting, dataset, remap; of keyframes: engine, quality, "
+                                                 "counts, painted")
     p.add_argument("--show", metavar="SHOW", help="show to measure, instead of the demo")
     p.add_argument("--minutes", type=float, default=2.5, metavar="M",
                    help="length of the sync and memory runs (2.5; 30 for the record)")
@@ -95,6 +97,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from tools import bench_film
 
         rows = bench_film.measure(only)
+    elif args.part == "keyframes":
+        from tools import bench_keyframes
+
+        rows = bench_keyframes.measure(only)
     else:
         from tools import bench_player
 

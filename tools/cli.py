@@ -134,6 +134,21 @@ VERBS: dict[str, Verb] = {
         "cineml remake show.toml -o remake.mp4",
         "cineml remake show.toml -o compare.mp4 --side-by-side --start 00:01:02:00 --end 00:01:40:00"),
         options="tools.remake_options"),
+    "keyframes suggest": Verb("tools.keyframes_suggest", "which frames to paint, so that the rest follows from them best", (
+        "cineml keyframes suggest film.mp4 -n 13 -o to_paint",
+        "cineml keyframes suggest film.mp4 --cuts cuts.csv --until 8 -o to_paint"),
+        options="tools.keyframes_suggest_options"),
+    "keyframes mask": Verb("tools.keyframes_mask", "masks of the foreground for every frame, without painting each", (
+        "cineml keyframes mask film.mp4 --cuts cuts.csv -o masks",
+        "cineml keyframes mask film.mp4 -o masks --background empty_room.png"),
+        options="tools.keyframes_mask_options"),
+    "keyframes paint": Verb("tools.keyframes_paint", "from film and painting to the painted film, in one command", (
+        "cineml keyframes paint film.mp4 --style painting.jpg -o painted.mp4",
+        "cineml keyframes paint frames/ --style painting.png -o painted --keys-at 12,96,180 --scale 0.5 --keep colour"),
+        options="tools.paint_options"),
+    "keyframes propagate": Verb("tools.keyframes_propagate", "from a few painted frames to the whole film", (
+        "cineml keyframes propagate film.mp4 --keys painted --cuts cuts.csv -o painted.mp4",
+        "cineml keyframes propagate frames_dir --keys painted --masks masks --preset best -o out_frames")),
     "strip": Verb("tools.strip", "the way back to film: 16 mm and Super 16 strips as a true-to-scale PDF", (
         "cineml strip remake.mp4 -o strip.pdf --dry-run",
         "cineml strip remake.mp4 -o strip.pdf --format standard16 --sheet A3 --dpi 1200"),
@@ -144,7 +159,7 @@ VERBS: dict[str, Verb] = {
 def help_text() -> str:
     """What `cineml --help` prints: every verb with one line and two examples."""
     lines = ["usage: cineml VERB ...", "", "Turns a film into a living remake, and plays it.", "", "verbs:"]
-    lines += [f"  {name:<15}{verb.text}" for name, verb in VERBS.items()]
+    lines += [f"  {name:<20}{verb.text}" for name, verb in VERBS.items()]
     lines += ["", "examples:"]
     lines += [f"  {example}" for verb in VERBS.values() for example in verb.examples]
     lines += ["", "cineml VERB --help tells a verb's own options. cineml --version tells the version.",

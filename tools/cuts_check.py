@@ -16,7 +16,7 @@ from player.show.problem import Problem, ShowError
 from tools.cuts_convert import asked
 from tools.cuts_formats import read_cuts, recognised
 from tools.cuts_options import check_arguments
-from tools.cuts_text import decoded, read_bytes
+from tools.cuts_text import counted, decoded, read_bytes
 from tools.cuts_timecode import spoken
 from tools.cuts_timeline import OTHER_RATE, Told
 
@@ -101,9 +101,10 @@ def summary(cuts: CutList) -> str:
     dissolves = sum(s.into == "dissolve" for s in cuts.shots)
     fades = sum((s.into == "fade") + (s.out == "fade") for s in cuts.shots)
     mean_s = float(Fraction(cuts.frames, len(cuts.shots)) / cuts.rate)
-    return (f"{len(cuts.shots)} shots, {cuts.frames} frames at {spoken(cuts.rate)} a second "
-            f"({format_timecode(cuts.frames, cuts.rate)}), {dissolves} dissolves, {fades} fades; "
-            f"a shot lasts {mean_s:.1f} s on average, the shortest is shot {shortest.number}, {shortest.frames} frames")
+    return (f"{counted(len(cuts.shots), 'shot')}, {counted(cuts.frames, 'frame')} at {spoken(cuts.rate)} a second "
+            f"({format_timecode(cuts.frames, cuts.rate)}), {counted(dissolves, 'dissolve')}, {counted(fades, 'fade')}; "
+            f"a shot lasts {mean_s:.1f} s on average, the shortest is shot {shortest.number}, "
+            f"{counted(shortest.frames, 'frame')}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

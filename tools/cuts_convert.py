@@ -13,8 +13,10 @@ from player.show.problem import Problem, ShowError
 from tools.cuts_formats import Read, formatted, read_cuts
 from tools.cuts_notes import Layout
 from tools.cuts_options import WRITTEN, FilmFacts, convert_arguments, film_facts, told_rate
+from tools.cuts_text import counted
 from tools.cuts_timecode import DROP_RATES, read_timecode, spoken
 from tools.cuts_timeline import Told, clean
+from tools.show_file import fill, show_beside
 from tools.whole_file import output_problems, write_whole
 
 STOPPED = 130
@@ -105,8 +107,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         for line in said:
             print(f"{args.output.name}: {line}", file=sys.stderr)
         cuts = read.cuts
-        print(f"{args.output}: {len(cuts.shots)} shots, {cuts.frames} frames at {spoken(cuts.rate)} a second, "
-              f"from {read.kind} to {kind}")  # fmt: skip
+        print(f"{args.output}: {counted(len(cuts.shots), 'shot')}, {counted(cuts.frames, 'frame')} at "
+              f"{spoken(cuts.rate)} a second, from {read.kind} to {kind}")  # fmt: skip
+        if kind == "csv" and (show := show_beside(args.output)) is not None:
+            fill(show, {("film", "cuts"): args.output.name})
+            print(f"{show}: has these cuts now")
     except ShowError as e:
         print(e, file=sys.stderr)
         return 2

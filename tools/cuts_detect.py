@@ -7,6 +7,7 @@ Beside the list stand a contact sheet, a page for the eye and a record. What was
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -34,7 +35,9 @@ from tools.cuts_record import (
     write_together,
 )
 from tools.cuts_sheet import shots_sheet
+from tools.cuts_text import counted
 from tools.cuts_transition import DOUBTFUL, Found, Rejected, Transition, cut_list
+from tools.film_dataset_source import order_notes
 from tools.show_file import fill, show_beside
 from tools.whole_file import output_problems
 
@@ -78,7 +81,8 @@ def option_problems(args: argparse.Namespace) -> list[Problem]:
         if not found and corrected_by_hand(args.output):
             given = "was corrected by hand, or not written by 'cineml cuts detect': it stays as it is"
             found.append(Problem(str(args.output), given, "another name, or --recheck to hold it against the film",
-                                 f"cineml cuts detect {args.film.name} --recheck {args.output.name}"))  # fmt: skip
+                                 f"cineml cuts detect {shlex.quote(str(args.film))} --recheck "
+                                 f"{shlex.quote(str(args.output))}"))  # fmt: skip
     elif not args.recheck.is_file():
         given = "does not exist" if not args.recheck.exists() else "is not a file"
         found.append(Problem(str(args.recheck), given, "a cut list (CSV)"))
@@ -106,6 +110,8 @@ def beside(cuts: Path) -> tuple[Path, Path, Path]:
 
 def looked_at(args: argparse.Namespace, source: FilmSource, out: TextIO) -> tuple[Found, int, int, float]:
     """(what was found, first and last frame looked at, frames a second)."""
+    for note in order_notes(source.names):
+        print(f"note: {note}", file=out)
     first, last = frames_asked(source, args.start, args.end)
     progress = Progress(last, "frames looked at", out)
     begun_s = time.perf_counter()
@@ -143,7 +149,7 @@ def detected(args: argparse.Namespace, out: TextIO) -> dict[str, Any]:
     files = {args.output: format_csv(cuts).encode()}
     if not args.no_page:
         pictures = shown(source, frames_shown(cuts, boundaries, found.rejected), out)
-        lines = [f"{source.frames} frames at {source.rate} a second, {len(cuts.shots)} shots. "
+        lines = [f"{counted(source.frames, 'frame')} at {source.rate} a second, {counted(len(cuts.shots), 'shot')}. "
                  f"The list is {args.output.name}: correct it there; it is never overwritten once you have.",
                  "Each shot: the frame before it, its first and its last frame that are seen whole."]  # fmt: skip
         files[html] = page(cuts, boundaries, found.rejected, pictures, f"Cuts of {source.path.name}", lines, "Rejected",
@@ -158,7 +164,7 @@ def detected(args: argparse.Namespace, out: TextIO) -> dict[str, Any]:
         fill(show, {("film", "cuts"): args.output.name})
         print(f"{show}: has these cuts now", file=out)
     doubtful = sum(t.confidence < DOUBTFUL for t in boundaries)
-    say(out, f"{args.output}: {len(cuts.shots)} shots; doubtful boundaries: {doubtful}, rejected candidates: "
+    say(out, f"{args.output}: {counted(len(cuts.shots), 'shot')}; doubtful boundaries: {doubtful}, rejected candidates: "
              f"{len(found.rejected)}", boundaries, cuts)  # fmt: skip
     if not args.no_page:
         print(f"look at {html}", file=out)
@@ -222,8 +228,8 @@ def write_recheck_page(html: Path, cuts: CutList, result: Recheck, source: FilmS
     """The page of a recheck. Raises ShowError."""
     lacking: Sequence[Rejected] = result.lacking
     pictures = shown(source, frames_shown(cuts, result.boundaries, lacking), out)
-    lines = [f"{len(cuts.shots)} shots of {source.path.name} as the list has them, each beginning with how far the film bears "
-             "it out. The list itself was not touched."]  # fmt: skip
+    lines = [f"{counted(len(cuts.shots), 'shot')} of {source.path.name} as the list has them, each beginning with how far the "
+             "film bears it out. The list itself was not touched."]  # fmt: skip
     title = f"{cuts.film or source.path.name}: the corrected list rechecked"
     made = page(cuts, result.boundaries, lacking, pictures, title, lines, "Not in the list",
                 "Strong candidates that the list has no boundary for.")  # fmt: skip

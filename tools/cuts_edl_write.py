@@ -2,7 +2,8 @@
 
 One event a shot on one video track, all of one reel, AX, with the film's file name beside it, which both programs find
 it by. Source times are the film's own timecode, record times begin at --timeline-start: 00:00:00:00, since Resolve sets an
-imported timeline's start to that. A dissolve is two lines of one event, the first of no length; fades go to and from BL.
+imported timeline's start to that. A dissolve is two lines of one event, the first of no length; fades go to and from BL,
+but for one at the very beginning, which stands in a note alone.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ def format_edl(cuts: CutList, where: str, layout: Layout) -> tuple[str, list[str
     last = label_of(max(layout.first, layout.source + layout.begin) + cuts.frames, rate, drop)
     if len(last) > 11:
         raise ShowError(Problem(where, f"ends at {last}", "less than 100 hours"))
-    pieces, said = pieces_of(cuts, layout.baked)
+    # OpenTimelineIO refuses the whole of an EDL that begins with a transition.
+    pieces, said = pieces_of(cuts, layout.baked, opens=False)
     if ntsc_parts(rate) is None:
         said.append(f"{spoken(rate)} frames a second: timecode counts {base}, so other programs' seconds will be off")
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tools.cuts_hard import GOES_ON, over_gap, sure_over_gap
 from tools.cuts_signal import BLACK_Y, WHITE_Y, Numbers, Signals
 from tools.cuts_transition import Ends, Rejected, Transition
 
@@ -45,6 +46,7 @@ def fades(s: Signals, cuts: Sequence[Transition], rate: float, at_start: bool, a
     rejected: list[Rejected] = []
     ends = Ends()
     owned: list[tuple[int, int]] = []
+    edges = [c.frame for c in cuts]
     for b0, b1 in flat_runs(s):
         tone = float(s.mean[b0:b1].mean())
         colour = "white" if tone > (BLACK_Y + WHITE_Y) / 2 else "black"
@@ -57,11 +59,11 @@ def fades(s: Signals, cuts: Sequence[Transition], rate: float, at_start: bool, a
             found += made
             owned.append((before.start - 1, after.end + 1))
             continue
-        if not before.frames and not after.frames and (why := _interruption(s, b0, b1)):
+        if not before.frames and not after.frames and (why := _interruption(s, b0, b1, edges)):
             rejected.append(Rejected(b0, 0.3, why))
             owned.append((b0 - 1, b1 + 2))
             continue
-        made = _between(s, b0, b1, before, after, rate)
+        made = _between(s, b0, b1, before, after, rate, edges)
         found += made
         if made:
             owned.append((before.start - 1, after.end + 1))
@@ -157,17 +159,20 @@ def _film_end(s: Signals, b0: int, b1: int, before: Ramp, after: Ramp, ends: End
     return ends, [Transition(b0, "cut", b0, b0, 0.9, "a hard cut to an empty picture that stays")] if long else []
 
 
-def _interruption(s: Signals, b0: int, b1: int) -> str:
+def _interruption(s: Signals, b0: int, b1: int, edges: Sequence[int]) -> str:
     """Why a few flat frames between hard edges are no boundary: the same shot goes on after them."""
     if b1 - b0 >= LEAST_BLACK:
         return ""
     back = float(np.min(s.structure(np.array([b0 - 1, b0 - 1]), np.array([b1, min(b1 + 1, len(s) - 1)]))))
     if back < 0.2 or s.same_world(b0 - 1, b1):
         return f"a flash, {b1 - b0} frames empty: the same picture is back at frame {b1}"
+    if 0 < over_gap(s, b0 - 1, b1, edges) < GOES_ON:
+        return f"a flash, {b1 - b0} frames empty: at frame {b1} the picture is where the motion has brought it"
     return ""
 
 
-def _between(s: Signals, b0: int, b1: int, before: Ramp, after: Ramp, rate: float) -> list[Transition]:
+def _between(s: Signals, b0: int, b1: int, before: Ramp, after: Ramp, rate: float, edges: Sequence[int],
+             ) -> list[Transition]:  # fmt: skip
     """The boundaries that flat frames [b0, b1) with these ramps are.
 
     One boundary: where the new picture begins to be seen; where the old one was cut off hard and the new one fades in, at
@@ -181,7 +186,9 @@ def _between(s: Signals, b0: int, b1: int, before: Ramp, after: Ramp, rate: floa
     why = "the same picture comes back" if same else "one empty frame" if held == 1 else f"{held} empty frames"
     if not before.frames and not after.frames:
         if held < LEAST_BLACK:
-            return [Transition(b1, "cut", b1, b1, 0.9, f"{why}, between hard cuts")]
+            ratio = over_gap(s, b0 - 1, b1, edges)
+            sure = min(0.9, sure_over_gap(ratio)) if ratio else 0.9
+            return [Transition(b1, "cut", b1, b1, sure, f"{why}, between hard cuts")]
         return [Transition(b0, "cut", b0, b0, 0.95, why), Transition(b1, "cut", b1, b1, 0.95, why)]
     if held > MOST_BLACK_S * rate:
         first = Transition(b0, "fade" if before.frames else "cut", before.start, b0, sure, why, **out)  # type: ignore[arg-type]

@@ -28,6 +28,9 @@ _CSV_HEAD = re.compile(r"^\W{0,3}shot\W{1,3}start\W", re.IGNORECASE | re.MULTILI
 _CSV_MARK = re.compile(r'^"?#\s*(film|rate|frames)\s*:', re.IGNORECASE | re.MULTILINE)
 
 
+SEVERAL = ("otio", "fcp7", "fcpx")  # that may hold more than one timeline
+
+
 @dataclass(frozen=True)
 class Read:
     """A cut list that was read: from which format, and lines for a person."""
@@ -68,6 +71,9 @@ def read_cuts(path: Path, told: Told, kind: str = "") -> Read:
     data = read_bytes(path)
     kind = kind or recognised(data, path)
     where = path.name
+    if told.sequence and kind not in SEVERAL:
+        given = f"{told.sequence!r} is given, and {where} is of the kind {kind}, which holds one timeline"
+        raise ShowError(Problem("--sequence", given, f"for {', '.join(SEVERAL)} only"))
     if kind == "fcp7":
         edit = read_fcp7(data, where, told)
     elif kind == "fcpx":

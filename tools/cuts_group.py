@@ -27,6 +27,7 @@ from tools.cuts_find import picture_of
 from tools.cuts_pictures import FilmSource, frames_asked, open_source, pictures_at, reduced_chosen
 from tools.cuts_record import as_json, content_sha256, read_record, record_path, versions, write_together
 from tools.cuts_sheet import clear_ends, groups_sheet
+from tools.cuts_text import counted
 from tools.whole_file import output_problems
 
 STOPPED = 130
@@ -116,8 +117,9 @@ def grouped(args: argparse.Namespace, out: TextIO) -> dict[str, Any]:
     write_together({sheet: groups_sheet(made, groups, pictures, PICTURE_PX), record_path(output): as_json(kept).encode(),
                     output: text.encode()})  # fmt: skip
     shared = {name: [s.number for s in shots] for name, shots in groups.items() if len(shots) > 1}
-    print(f"{output}: {len(asked)} shots in {len(set(labels))} groups, {len(shared)} of them with more than one shot "
-          f"(threshold {threshold:.2f}{', from the film' if args.threshold is None else ''}); look at {sheet}", file=out)
+    found = ", from the film" if args.threshold is None else ""
+    print(f"{output}: {counted(len(asked), 'shot')} in {counted(len(set(labels)), 'group')}, {len(shared)} of them with more "
+          f"than one shot (threshold {threshold:.2f}{found}); look at {sheet}", file=out)
     for name, numbers in shared.items():
         print(f"  {name}: shots {', '.join(map(str, numbers))}", file=out)
     return {"tool": "cineml cuts group", "film": source.path.name, "cuts": str(output), "sheet": str(sheet),
@@ -141,7 +143,7 @@ def distances_of(source: FilmSource, cuts: CutList, asked: Sequence[int], out: T
         wanted |= {int(f): place for f in np.unique(np.linspace(low, high, FRAMES_A_SHOT).round().astype(int))}
     progress = Progress(max(wanted) + 1, "frames looked at", out)
     numbers, reduced = reduced_chosen(source, wanted, progress.at)
-    progress.done(f"{source.path.name}: {len(numbers)} frames of {len(asked)} shots looked at")
+    progress.done(f"{source.path.name}: {len(numbers)} frames of {counted(len(asked), 'shot')} looked at")
     shot_of = np.array([wanted[n] for n in numbers], np.int64)
     if missing := sorted(set(range(len(asked))) - set(shot_of.tolist())):
         shot = cuts.shots[asked[missing[0]]]

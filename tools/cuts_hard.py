@@ -25,6 +25,8 @@ STEEP = 2.2  # how fast confidence grows with the logarithm of that ratio
 LEAST_STRUCTURE = 0.07  # below it nothing visible has changed
 CALM = 0.02  # added to what lies within: below it frames are the same
 FLAT_SHARE = 0.3  # of a picture's contrast, below which another shows nothing beside it
+GOES_ON = 1.7  # the same ratio over a flash; measured: one shot stays below it where its frames are unlike, two shots are above
+RELIT = 25.0  # levels of the mean: a light is switched, and no figure has stepped aside
 FLASH_FRAMES = 12  # a flash is over by then, as is somebody who goes by
 
 
@@ -188,11 +190,30 @@ def _without_flashes(s: Signals, cuts: list[Transition]) -> tuple[list[Transitio
             if (why := _flash(s, p, until)):
                 dropped[p] = dropped[until] = why
             continue
-        why = _passes(s, p, until)
-        if why:
+        if why := _relit(s, p) or _passes(s, p, until):
             dropped[p] = why
     kept = [c for c in cuts if c.frame not in dropped]
     return kept, [Rejected(f, 0.3, why) for f, why in dropped.items()]
+
+
+def over_gap(s: Signals, last: int, first: int, edges: Sequence[int]) -> float:
+    """How many times as unlike the frames `last` and `first` are, which something short lies between, as frames that far apart
+    are in the shots on both sides; 0 where nothing can be compared. edges: known boundaries, over which nothing is compared."""
+    apart = first - last
+    sides = [(a, a + apart) for a in (last - apart, first) if a >= 0 and a + apart < len(s)]
+    sides = [(a, b) for a, b in sides if not any(a < e <= b for e in edges)]
+    if not sides:
+        return 0.0
+    i, j = (np.array(x) for x in zip(*sides, strict=True))
+    ends = np.array([last, last]), np.array([first, min(first + 1, len(s) - 1)])
+    across, block_across = float(np.min(s.structure(*ends))), float(s.blocks(ends[0][:1], ends[1][:1])[0])
+    within = float(s.structure(i, j).max()), float(s.blocks(i, j).max())
+    return _Place(first, (across, block_across), within, last, first).ratio
+
+
+def sure_over_gap(ratio: float) -> float:
+    """Confidence that what `over_gap` tells is two shots."""
+    return 1 / (1 + (GOES_ON / max(ratio, 1e-3)) ** STEEP)
 
 
 def _returns(s: Signals, p: int, q: int) -> bool:
@@ -210,6 +231,16 @@ def _flash(s: Signals, p: int, q: int) -> str:
     alike = float(s.structure(np.array([p - 1]), np.array([middle]))[0])
     if alike <= 0.5 and s.lit_correlation(p - 1, middle) >= 0.5:
         return f"a flash: the same picture in another light, back at frame {q}"
+    return ""
+
+
+def _relit(s: Signals, p: int) -> str:
+    """Why a single cut at p is none: every tone of the picture has changed, and nothing in it. Of a flash often only one end
+    stands out."""
+    faint, strong = sorted([float(s.contrast[p - 1]), float(s.contrast[p])])
+    brighter = abs(float(s.mean[p]) - float(s.mean[p - 1])) > RELIT
+    if (brighter or faint < 0.6 * strong) and s.lit_correlation(p - 1, p) >= 0.9:
+        return "a lamp or a flash: the same picture in another light"
     return ""
 
 

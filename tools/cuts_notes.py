@@ -61,14 +61,18 @@ class Layout:
     length: int = 0
 
 
-def pieces_of(cuts: CutList, baked: bool) -> tuple[list[Piece], list[str]]:
-    """Every shot as an editor's program can show it, and lines for a person about what only a note holds."""
+def pieces_of(cuts: CutList, baked: bool, opens: bool = True) -> tuple[list[Piece], list[str]]:
+    """Every shot as an editor's program can show it, and lines for a person about what only a note holds. opens: whether the
+    format may begin with a fade."""
     pieces: list[Piece] = []
     noted: dict[str, list[int]] = {}
     for shot in cuts.shots:
         into, in_frames, out, out_frames = shot.into, shot.in_frames, shot.out, shot.out_frames
         if shot.into == "fade" and shot.in_colour != "black":
             noted.setdefault("fades from or to white", []).append(shot.number)
+            into, in_frames = "cut", 0
+        elif shot.into == "fade" and shot.number == 1 and not opens:
+            noted.setdefault("a fade in at the very beginning", []).append(shot.number)
             into, in_frames = "cut", 0
         if shot.out == "fade" and shot.out_colour != "black":
             noted.setdefault("fades from or to white", []).append(shot.number)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from player.show.cut_list import CutList
 from player.show.film import format_timecode
 from tools.cuts_sheet import clear_ends
+from tools.cuts_text import counted
 from tools.cuts_transition import DOUBTFUL, Rejected, Transition
 from tools.page import COLUMN, IN_ORDER, document, jpeg_source, order_bar, text
 
@@ -69,16 +70,12 @@ def page(cuts: CutList, boundaries: Sequence[Transition], rejected: Sequence[Rej
     more = "".join(_rejected_card(r, cuts, sources) for r in shown)
     body = (
         f"<h1>{text(title)}</h1>{lines}{order_bar('Doubtful first')}"
-        f"<section><h2>{_count(len(cuts.shots), 'shot')}, {len(doubtful)} with a doubtful beginning</h2>"
+        f"<section><h2>{counted(len(cuts.shots), 'shot')}, {len(doubtful)} with a doubtful beginning</h2>"
         f'<div class="cards" id="shots">{"".join(cards)}</div></section>\n'
         f'<section id="rejected"><h2>{text(rejected_title)}: {len(rejected)}</h2><p>{text(rejected_told)}{left}</p>'
         f'<div class="cards">{more}</div></section>'
     )
     return document(title, STYLE, body, IN_ORDER)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _shot_card(cuts: CutList, index: int, before: Transition | None, rank: int, sources: Mapping[int, str]) -> str:

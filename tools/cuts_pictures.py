@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from player.show.film import parse_rate
 from player.show.problem import Problem, ShowError
+from tools.film_dataset_source import frame_files
 from tools.train_source import PICTURES, film_range, kind_of, picture_names, read_pictures
 
 LONG_SIDE_PX = 96  # of the reduced frames; measured: 64 loses cuts between title cards, 128 finds none more
@@ -68,7 +69,7 @@ def open_source(path: Path, fps: str = "24") -> FilmSource:
         rate = parse_rate(fps)
     except ValueError as e:
         raise ShowError(Problem("--fps", str(e))) from None
-    names = tuple(picture_names(path))
+    names = tuple(p.name for p in frame_files(path)) if kind == "folder" else tuple(picture_names(path))
     if not names:
         raise ShowError(Problem(str(path), "holds no pictures", ", ".join(PICTURES)))
     height, width = next(iter(read_pictures(path, names[:1], 3))).shape[:2]

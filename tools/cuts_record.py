@@ -12,6 +12,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,10 @@ import numpy as np
 
 from player.show.cut_list import CutList, format_csv, read_csv
 from player.show.problem import ShowError
+from tools.film_dataset_source import file_sha256, folder_sha256, frame_files
 from tools.whole_file import writing
+
+OUR_HEAD = re.compile(r"#\s*(film|rate|frames)\s*:", re.IGNORECASE)
 
 
 def record_path(cuts: Path) -> Path:
@@ -47,22 +51,22 @@ def corrected_by_hand(path: Path) -> bool:
     if not path.exists():
         return False
     try:
-        return read_record(path).get("content_sha256") != content_sha256(read_csv(path))
+        return read_record(path).get("content_sha256") != content_sha256(read_csv(path)) or has_remarks(path)
     except ShowError:  # it cannot be read as a cut list: whatever it is, it is not ours to replace
         return True
 
 
+def has_remarks(path: Path) -> bool:
+    """Whether a person has written a comment into a list: a line that begins with '#' and is no head line of ours. Spreadsheets
+    pad such lines with commas and may quote them."""
+    lines = (line.strip().strip('"').rstrip(",;").strip() for line in path.read_text(encoding="utf-8-sig").splitlines())
+    return any(line.strip("#, ;") and not OUR_HEAD.match(line) for line in lines if line.startswith("#"))
+
+
 def film_sha256(path: Path) -> str:
-    """Of the film's bytes; of a folder, of the names and sizes of its files."""
-    digest = hashlib.sha256()
-    if path.is_dir():
-        for p in sorted(q for q in path.rglob("*") if q.is_file()):
-            digest.update(f"{p.relative_to(path).as_posix()} {p.stat().st_size}\n".encode())
-        return digest.hexdigest()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    """Of the film's bytes; of a folder, of the names and contents of its frames, as `cineml film dataset` reckons it. Raises
+    ShowError."""
+    return folder_sha256(frame_files(path)) if path.is_dir() else file_sha256(path)
 
 
 def versions() -> dict[str, str]:

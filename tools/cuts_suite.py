@@ -163,6 +163,28 @@ def _flash() -> tuple[Light, tuple[Mark, ...]]:
     return joined(one, two)
 
 
+def _ridden(seed: int, count: int, a_frame: float) -> Light:
+    """A shot in which the camera rides into the picture, by the factor `a_frame` a frame."""
+    shot = scene(seed, count, lambda k: (0.0, 0.0), grain=0.0)
+    fy, fx = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
+    for k in range(count):
+        share = a_frame ** -k
+        y = np.rint((fy - HEIGHT / 2) * share + HEIGHT / 2).clip(0, HEIGHT - 1).astype(int)
+        x = np.rint((fx - WIDTH / 2) * share + WIDTH / 2).clip(0, WIDTH - 1).astype(int)
+        shot[k] = shot[k][y, x]
+    noise = np.random.default_rng([5, seed]).normal(0, 2, (count, HEIGHT, WIDTH, 1)).astype(np.float32)
+    return np.clip(shot + noise, 0, 255).astype(np.float32)
+
+
+def _moving_flash() -> tuple[Light, tuple[Mark, ...]]:
+    """White, and a lamp, for some frames, while the camera rides so fast that what comes after lies over nothing of what was
+    before; and white at a cut between two such shots, which is one."""
+    shots = [_ridden(140, 40, 1.10), _ridden(143, 40, 1.12), scene(146, 30)]
+    shots[0][8:11] = shots[0][20:24] = shots[1][6:8] = shots[1][16:20] = shots[1][-2:] = 255
+    shots[0][30:32] = 0.35 * shots[0][30:32] + 150
+    return joined(*shots)
+
+
 def _ramp() -> tuple[Light, tuple[Mark, ...]]:
     one = scene(30, 70)
     gain = np.concatenate([np.linspace(1.9, 0.6, 25), np.full(20, 0.6), np.linspace(0.6, 1.4, 6), np.full(19, 1.4)])
@@ -278,6 +300,7 @@ MAKERS: dict[str, Callable[[], tuple[Light, tuple[Mark, ...]]]] = {
     "old film": _old_film,
     "blended frames": _blended,
     "flashes": _flash,
+    "flashes in motion": _moving_flash,
     "fast tilt": lambda: _tilt(True),
     "violent tilt and pan": lambda: _tilt(False),
     "brightness ramps": _ramp,

@@ -1,4 +1,5 @@
-"""The text of a file that some editing program wrote: byte order marks, UTF-8, or what Windows wrote before it."""
+"""The text of a file that some editing program wrote: byte order marks, UTF-8, or what Windows wrote before it; and numbers in
+text for a person."""
 
 from __future__ import annotations
 
@@ -56,3 +57,8 @@ def decoded(data: bytes, where: str) -> tuple[str, str]:
     if "\0" in text:
         raise ShowError(Problem(where, "is no text", "a cut list, an EDL, an OTIO or an XML"))
     return text.replace("\r\n", "\n").replace("\r", "\n"), encoding
+
+
+def counted(number: int, what: str) -> str:
+    """'1 shot', '2 shots'."""
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -258,15 +258,22 @@ def _unbroken(spans: Sequence[Span], join: bool, said: list[str]) -> list[Span]:
     """The spans, those joined that go on in their source where the one before ends, if that is asked for; else it is
     said. A list of one film in its own order is left alone: there every shot goes on so."""
 
-    def goes_on(a: Span, b: Span) -> bool:
+    def same_place(a: Span, b: Span) -> bool:
         return (a.place is not None and b.place is not None and a.place[:2] == b.place[:2] and a.place[3] == b.place[2]
-                and a.end == b.start and not (b.head or a.tail or a.black or b.black))  # fmt: skip
+                and a.end == b.start and not (a.black or b.black))  # fmt: skip
 
-    through = [goes_on(a, b) for a, b in zip(spans, spans[1:], strict=False)]
-    if not any(through) or all(through):
+    def goes_on(a: Span, b: Span) -> bool:
+        named = a.note and b.note and a.note.get("shot") != b.note.get("shot")  # a cut of the list that cineml wrote
+        return same_place(a, b) and not (b.head or a.tail or named)
+
+    pairs = list(zip(spans, spans[1:], strict=False))
+    through = [goes_on(a, b) for a, b in pairs]
+    # Of a fade to or from black the source says nothing: frames of it are another clip's, or none.
+    told = [same_place(a, b) for a, b in pairs if not (a.tail or a.black or b.black or b.from_black)]
+    if not any(through) or all(told):
         return list(spans)
     if not join:
-        if 2 * sum(through) > len(through):  # mostly a film in its own order, with something taken out
+        if 2 * sum(told) > len(told):  # mostly a film in its own order, with something taken out
             return list(spans)
         said.append(f"at {sum(through)} cuts a clip goes on in its source where the one before ends, so that nothing is seen: "
                     "--join makes them one shot")  # fmt: skip

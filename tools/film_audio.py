@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -31,25 +32,38 @@ DONE, BAD_INPUT, STOPPED = 0, 2, 130
 FORMATS = {".flac": "flac", ".wav": "wav", ".opus": "opus"}
 OPUS_HZ = 48_000
 OPUS_BITS_A_CHANNEL = 96_000  # beyond this nobody has told Opus from the original in public listening tests
+KINDS = {"s16": np.int16, "s32": np.int32, "flt": np.float32}
 GAP_S = 0.015  # stamps of Matroska are rounded to a millisecond; a lost packet of any codec is 20 ms and more
+FLOATS = ("flt", "fltp", "dbl", "dblp")  # what most codecs decode to: over full scale is nothing special to them
 BLOCK = 1 << 15  # samples that are written at a time
 
-Samples = NDArray[Any]  # int16 or int32 [n, channels]
+Samples = NDArray[Any]  # int16, int32 or float32 [n, channels]
 
 
 @dataclass
 class Track:
     """The sound as it is read. gaps, overlaps: where its stamps did not follow on each other, in samples. last: samples
-    from the first picture to the end of the sound."""
+    from the first picture to the end of the sound. asked: those of the source that are wanted. over: how many of them whole
+    numbers cannot hold, peak: the greatest."""
 
     channels: int
     layout: str
     source_hz: int
     hz: int
-    form: str  # of the samples, packed: s16 or s32
+    form: str  # of the samples, packed: s16, s32 or flt
     gaps: list[int] = field(default_factory=list)
     overlaps: list[int] = field(default_factory=list)
     last: int = 0
+    asked: tuple[int, float] = (0, math.inf)
+    over: int = 0
+    peak: float = 0.0
+
+    def heard(self, frame: Any, at: int) -> None:
+        """Counts what is over full scale in a frame of sound that begins at sample `at`, where that will be lost."""
+        if self.form != "flt" and frame.format.name in FLOATS and at < self.asked[1] and at + frame.samples > self.asked[0]:
+            loud = np.abs(frame.to_ndarray())
+            self.over += int(np.count_nonzero(loud > 1))
+            self.peak = max(self.peak, float(loud.max(initial=0)))
 
 
 def samples_at(frame: int, rate: Fraction, hz: int) -> int:
@@ -70,6 +84,8 @@ def place_problems(args: argparse.Namespace) -> list[Problem]:
     opus = args.output.suffix.lower() == ".opus"
     if args.sample_rate and (args.sample_rate != OPUS_HZ if opus else not 4000 <= args.sample_rate <= 384_000):
         found.append(Problem("--sample-rate", str(args.sample_rate), "48000 for Opus" if opus else "4000 to 384000"))
+    if args.bits == "float" and args.output.suffix.lower() in FORMATS and args.output.suffix.lower() != ".wav":
+        found.append(Problem("--bits", f"float in a {args.output.suffix.lower()}", "16 or 24 there, or float in a .wav"))
     return found
 
 
@@ -85,8 +101,9 @@ def track_of(container: Any, path: Path, args: argparse.Namespace) -> tuple[Any,
     opus = args.output.suffix.lower() == ".opus"
     short = str(context.format.name).startswith(("s16", "u8")) if context.format is not None else False
     bits = 16 if opus or args.bits == "16" or (args.bits == "auto" and short) else 24
+    form = "flt" if args.bits == "float" else "s16" if bits == 16 else "s32"
     hz = OPUS_HZ if opus else args.sample_rate or context.sample_rate
-    return stream, Track(context.channels, context.layout.name, context.sample_rate, hz, "s16" if bits == 16 else "s32")
+    return stream, Track(context.channels, context.layout.name, context.sample_rate, hz, form)
 
 
 def pieces(container: Any, stream: Any, track: Track) -> Iterator[Samples]:
@@ -121,6 +138,7 @@ def pieces(container: Any, stream: Any, track: Track) -> Iterator[Samples]:
             at += gap
         elif gap < 0:
             block = block[-gap:]
+        track.heard(frame, at)
         skip = min(len(block), max(0, -at))  # before the picture
         at += len(block)
         if len(block) > skip:
@@ -163,7 +181,7 @@ def cut_to(blocks: Iterator[Samples], first: int, last: int | None, track: Track
         for i in range(0, len(part), BLOCK):
             yield part[i : i + BLOCK]
     if last is not None:
-        kind = np.int16 if track.form == "s16" else np.int32
+        kind = KINDS[track.form]
         for i in range(max(at, first), last, BLOCK):
             yield np.zeros((min(BLOCK, last - i), track.channels), kind)
 
@@ -172,8 +190,8 @@ def write_sound(part: Path, suffix: str, blocks: Iterator[Samples], track: Track
     """The blocks as a file. Returns how many samples it holds."""
     import av
 
-    deep = track.form == "s32"
-    codec = {".flac": "flac", ".wav": "pcm_s24le" if deep else "pcm_s16le", ".opus": "libopus"}[suffix]
+    plain = {"s16": "pcm_s16le", "s32": "pcm_s24le", "flt": "pcm_f32le"}[track.form]
+    codec = {".flac": "flac", ".wav": plain, ".opus": "libopus"}[suffix]
     options = {"rf64": "auto"} if suffix == ".wav" else {}
     written = 0
     with av.open(str(part), "w", format=FORMATS[suffix], options=options) as out:
@@ -206,7 +224,10 @@ def extract(args: argparse.Namespace, footage: Footage) -> str:
         with av.open(str(args.film)) as container:
             stream, track = track_of(container, args.film, args)
             begin, stop = samples_at(first, footage.rate, track.hz), samples_at(last, footage.rate, track.hz)
+            track.asked = samples_at(first, footage.rate, track.source_hz), samples_at(last, footage.rate, track.source_hz)
             to_end = args.length == "file" and end is None
+            if to_end:
+                track.asked = track.asked[0], math.inf
             progress = Progress(max(1, stop - begin), "samples", sys.stderr)
 
             def write(part: Path) -> None:
@@ -225,7 +246,8 @@ def extract(args: argparse.Namespace, footage: Footage) -> str:
 
 def told_of(args: argparse.Namespace, footage: Footage, track: Track, written: int, begin: int, stop: int) -> str:
     """What was written, exactly."""
-    bits = "" if args.output.suffix.lower() == ".opus" else f", {16 if track.form == 's16' else 24} bits"
+    told = {"s16": ", 16 bits", "s32": ", 24 bits", "flt": ", 32 bits float"}[track.form]
+    bits = "" if args.output.suffix.lower() == ".opus" else told
     rate = footage.rate
     begun, ended = round(begin * rate / track.hz), round(stop * rate / track.hz)
     text = f"{args.output}: {written} samples at {track.hz} Hz ({written / track.hz:.6f} s), {track.layout}{bits}"
@@ -233,6 +255,9 @@ def told_of(args: argparse.Namespace, footage: Footage, track: Track, written: i
         text += f"; as long as frames {begun} to {ended - 1}, to the sample"
     if begin < track.last < begin + written:
         text += f"; the last {begin + written - track.last} are silence, which the file does not hold"
+    if track.over:
+        text += (f"; {track.over} samples are over full scale, by up to {20 * math.log10(track.peak):.1f} dB, and are cut off "
+                 "there: a .wav with --bits float keeps them")  # fmt: skip
     if track.gaps or track.overlaps:
         counts = (len(track.gaps), "gap"), (len(track.overlaps), "overlap")
         gaps, overlaps = (f"{n} {word}{'s' * (n != 1)}" for n, word in counts)

@@ -37,7 +37,7 @@ from tools.film_dataset_files import (
     write_beside,
 )
 from tools.film_dataset_run import Outcome, Recipe, make_pictures
-from tools.film_dataset_source import Footage, footage_at, sampled
+from tools.film_dataset_source import Footage, footage_at, order_notes, sampled
 from tools.film_dataset_square import Rect, luma, square_of, whole
 from tools.film_options import dataset_arguments
 from tools.train_source import LABELS, coloured, film_range
@@ -45,6 +45,7 @@ from tools.train_source import LABELS, coloured, film_range
 DONE, BAD_INPUT, STOPPED = 0, 2, 130
 SIZES = range(8, 8193)
 MOST_THREADS = 256
+LEAST_FPS = Fraction(1, 3600)
 PACKAGES = ("cineml", "av", "numpy", "pillow")
 
 
@@ -76,11 +77,16 @@ def pictures_a_second(text: str, rate: Fraction) -> Fraction | None:
     if text.strip().lower() == "all":
         return None
     try:
-        fps = Fraction(text) if "/" not in text and float(text) < 1 else parse_rate(text)
+        few = "/" not in text and float(text) < 1
+        if few and float(text) < LEAST_FPS:  # before it is a Fraction: that of 1e-99999999 takes for ever
+            fps = Fraction(0)
+        else:
+            fps = Fraction(text) if few else parse_rate(text)
     except (ValueError, ZeroDivisionError, OverflowError):
         raise ShowError(Problem("--fps", repr(text), "a number of pictures a second, as 12 or 24000/1001, or all")) from None
-    if not Fraction(1, 3600) <= fps <= rate:
-        raise ShowError(Problem("--fps", f"{text} a second", f"at most {rate}, the film's own rate, or all"))
+    if not LEAST_FPS <= fps <= rate:
+        allowed = f"one an hour or more, at most {rate}, the film's own rate, or all"
+        raise ShowError(Problem("--fps", f"{text} a second", allowed))
     return fps
 
 
@@ -186,7 +192,7 @@ def plan_of(args: argparse.Namespace) -> Plan:
 
 def notes_of(footage: Footage, frames: Sequence[Any]) -> list[str]:
     """What a person should know of a film before it is learnt; cineml film probe tells more."""
-    notes = []
+    notes = order_notes([p.name for p in footage.files])
     if any(f.interlaced_frame for f in frames):
         notes.append("is interlaced, and comb teeth would be learnt: ffmpeg -i FILM -vf bwdif=0 progressive.mp4")
     if footage.pixel_aspect != 1:
@@ -276,9 +282,10 @@ def make_dataset(plan: Plan, output: Path, threads: int, again: bool) -> str:
         LABELS: dataset_json(kept, about, plan.cuts, plan.labels),
         TABLE: table_csv(kept, plan.recipe.footage.rate, plan.cuts),
         OPTIONS: options_json(job, made)})  # fmt: skip
-    finish(part, output, kept)
+    left = finish(part, output, kept)
     dropped = [f"{n} {name}" for name in ("black", "duplicate") if (n := sum(1 for o in made if o.dropped == name))]
-    return f"{output}: {len(kept)} pictures" + (f" ({', '.join(dropped)} left out)" if dropped else "")
+    return f"{output}: {len(kept)} pictures" + (f" ({', '.join(dropped)} left out)" if dropped else "") + (
+        f"; files that were added to the older one are kept in {left}" if left is not None else "")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

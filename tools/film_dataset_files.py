@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
+import itertools
 import json
 import os
 import shutil
@@ -110,28 +112,53 @@ def write_beside(part: Path, files: Mapping[str, str]) -> None:
             (part / name).write_text(text, encoding="utf-8")
 
 
-def finish(part: Path, output: Path, kept: Sequence[Outcome]) -> None:
-    """`part` takes the place of `output`, as a folder or as a zip. Raises ShowError; what was there stays until then."""
+def finish(part: Path, output: Path, kept: Sequence[Outcome]) -> Path | None:
+    """`part` takes the place of `output`, as a folder or as a zip; what was there stays until then. Returns the folder that now
+    holds what others had put into the older one, None where there is no such thing. Raises ShowError."""
     with writing(output):
         if output.suffix.lower() == ".zip":
             write_zip(part, output, kept)
             shutil.rmtree(part)
-            return
+            return None
         for name in (LOG, JOB):
             (part / name).unlink(missing_ok=True)
-        old = output.with_name(output.name + ".old")
-        if output.is_dir() and any(output.iterdir()):
-            shutil.rmtree(old, ignore_errors=True)
-            os.replace(output, old)
-        try:
+        if not output.is_dir() or not any(output.iterdir()):
             if output.is_dir():
                 output.rmdir()
             os.replace(part, output)
+            return None
+        old = free_name(output)
+        os.replace(output, old)
+        try:
+            os.replace(part, output)
         except OSError:
-            if old.is_dir() and not output.exists():
-                os.replace(old, output)
+            os.replace(old, output)
             raise
-        shutil.rmtree(old, ignore_errors=True)
+        return without_dataset(old)
+
+
+def free_name(output: Path) -> Path:
+    """A name beside `output` that nothing has, for the older dataset: what stands beside it is not this command's."""
+    names = (output.with_name(f"{output.name}.old{f'-{i}' if i > 1 else ''}") for i in itertools.count(1))
+    return next(n for n in names if not os.path.lexists(n))
+
+
+def without_dataset(old: Path) -> Path | None:
+    """Removes an older dataset's own files. Returns its folder where others' files are left in it, None where it is gone."""
+    try:
+        rows = csv.DictReader(io.StringIO((old / TABLE).read_text(encoding="utf-8-sig")))
+        own = {LABELS, TABLE, OPTIONS, *(str(row.get("file")) for row in rows)}
+    except (OSError, ValueError, csv.Error):
+        return old  # nothing tells what was made and what was added
+    for path in sorted(old.rglob("*"), reverse=True):  # what is in a folder before the folder
+        with contextlib.suppress(OSError):  # a folder that is not empty
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()
+            elif path.relative_to(old).as_posix() in own:
+                path.unlink()
+    with contextlib.suppress(OSError):
+        old.rmdir()
+    return old if old.is_dir() else None
 
 
 def write_zip(part: Path, output: Path, kept: Sequence[Outcome]) -> None:

@@ -6,6 +6,7 @@ Numbers are those of the player, the cut list and training: frame n is the n-th 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -54,17 +55,24 @@ class Footage:
 
     def sha256(self) -> str:
         """Of the film; of a folder, of the names and contents of its pictures. Raises ShowError."""
-        digest = hashlib.sha256()
-        try:
-            for path in self.files or (self.path,):
-                with path.open("rb") as file:
-                    own = hashlib.file_digest(file, "sha256").hexdigest()
-                digest.update(f"{path.name}\n{own}\n".encode() if self.files else own.encode())
-                if not self.files:
-                    return own
-        except OSError as e:
-            raise ShowError(Problem(str(path), f"cannot be read ({e.strerror})", "a file that can be read")) from None
-        return digest.hexdigest()
+        return folder_sha256(self.files) if self.files else file_sha256(self.path)
+
+
+def file_sha256(path: Path) -> str:
+    """Of a file's bytes. Raises ShowError."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as e:
+        raise ShowError(Problem(str(path), f"cannot be read ({e.strerror})", "a file that can be read")) from None
+
+
+def folder_sha256(files: Sequence[Path]) -> str:
+    """Of the names and contents of a film's frames in a folder. Raises ShowError."""
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.name}\n{file_sha256(path)}\n".encode())
+    return digest.hexdigest()
 
 
 def footage_at(path: Path, rate: str | None = None) -> Footage:
@@ -91,14 +99,28 @@ def folder_at(path: Path, rate: str | None) -> Footage:
         exact = FOLDER_RATE if rate is None else parse_rate(rate)
     except ValueError as e:
         raise ShowError(Problem("--rate", str(e))) from None
+    files = frame_files(path)
+    height, width = picture_of(files[0]).shape[:2]
+    return Footage(path, "folder", exact, len(files), (width, height), files=files)
+
+
+def frame_files(path: Path) -> tuple[Path, ...]:
+    """The pictures directly in a folder, in order of name: the frames of the film that it counts as. Raises ShowError."""
     try:
         files = tuple(sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES and not p.name.startswith(".")))
     except OSError as e:
         raise ShowError(Problem(str(path), f"cannot be read ({e.strerror})", "a folder of frames")) from None
     if not files:
         raise ShowError(Problem(str(path), "holds no pictures", ", ".join(PICTURES)))
-    height, width = picture_of(files[0]).shape[:2]
-    return Footage(path, "folder", exact, len(files), (width, height), files=files)
+    return files
+
+
+def order_notes(names: Sequence[str]) -> list[str]:
+    """What will make trouble with the order of frames in a folder, a sentence or none."""
+    numbers = [int(n[-1][:18]) for name in names if (n := re.findall(r"\d+", Path(name).stem)[-1:])]
+    if numbers == sorted(numbers):
+        return []
+    return ["the names do not sort in the order of their numbers: give them leading zeros"]
 
 
 def first_frame(path: Path) -> tuple[Any, Fraction]:

@@ -16,6 +16,7 @@ from typing import Any
 from player.progress import Progress
 from player.show.problem import Problem, ShowError
 from tools.film_dataset import PACKAGES, cuts_asked, is_grey, version_of
+from tools.film_dataset_files import read_json
 from tools.film_dataset_png import png
 from tools.film_dataset_source import Footage, footage_at, sampled
 from tools.film_dataset_square import as_frame, whole
@@ -126,6 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         numbers = wanted(args, footage)
         if not numbers:
             raise ShowError(Problem("--only, --shots, --start, --end", "leave no frame", "a range with frames in it"))
+        check_same_film(footage, output)
         there = [n for n in numbers if (output / frame_name(n)).exists()]
         missing = numbers if args.again else sorted(set(numbers) - set(there))
         width, height = footage.size
@@ -147,6 +149,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\nstopped; the frames that are done are kept: the same command goes on from there", file=sys.stderr)
         return STOPPED
     return DONE
+
+
+def check_same_film(footage: Footage, output: Path) -> None:
+    """Raises ShowError where a folder holds frames of another film: a number would no longer tell of which."""
+    told = read_json(output / RECORD)
+    known = told.get("film_sha256") if isinstance(told, dict) else None
+    if known is not None and known != footage.sha256():
+        raise ShowError(Problem(str(output), "holds frames of another film", "a folder for each film"))
 
 
 def write_record(args: argparse.Namespace, footage: Footage, numbers: Sequence[int], output: Path) -> None:

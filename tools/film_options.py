@@ -56,6 +56,15 @@ def probe_arguments() -> argparse.ArgumentParser:
     return p
 
 
+def level(text: str) -> float:
+    """A LEVEL. Raises argparse.ArgumentTypeError, also where it is the name of the film, which argparse then takes for one."""
+    try:
+        return float(text)
+    except ValueError:
+        told = f"{text!r} is no LEVEL: name the film before this option, or write --option=LEVEL"
+        raise argparse.ArgumentTypeError(told) from None
+
+
 def dataset_arguments() -> argparse.ArgumentParser:
     """The command line of `cineml film dataset`."""
     p = parser("dataset", "Training pictures from a film: square, at an even rate, in the layout of the StyleGAN tools.",
@@ -75,9 +84,9 @@ def dataset_arguments() -> argparse.ArgumentParser:
     p.add_argument("--cuts", type=Path, metavar="CUTS.csv", help="the film's cut list: each picture's shot is written down")
     p.add_argument("--labels", choices=("none", "shots", "groups"), default="none",
                    help="classes in dataset.json, for conditional training; needs --cuts (none)")  # fmt: skip
-    p.add_argument("--drop-black", nargs="?", type=float, const=BLACK, metavar="LEVEL",
+    p.add_argument("--drop-black", nargs="?", type=level, const=BLACK, metavar="LEVEL",
                    help=f"leave out frames whose brightest part stays below LEVEL of 255 ({BLACK:g})")  # fmt: skip
-    p.add_argument("--drop-duplicates", nargs="?", type=float, const=ALIKE, metavar="LEVELS",
+    p.add_argument("--drop-duplicates", nargs="?", type=level, const=ALIKE, metavar="LEVELS",
                    help=f"leave out frames no part of which differs by LEVELS of 255 from the last one kept ({ALIKE:g})")
     p.add_argument("--drop-mixed", action="store_true", help="leave out the frames of dissolves and fades; needs --cuts")
     add_range(p)
@@ -113,7 +122,8 @@ def audio_arguments() -> argparse.ArgumentParser:
     p.add_argument("--length", choices=("film", "file"), default="film",
                    help="as long as the film, or as the sound in the file (film)")  # fmt: skip
     p.add_argument("--sample-rate", type=int, default=0, metavar="HZ", help="samples a second (the file's; Opus: 48000)")
-    p.add_argument("--bits", choices=("auto", "16", "24"), default="auto", help="of FLAC and WAV (as the file needs)")
+    p.add_argument("--bits", choices=("auto", "16", "24", "float"), default="auto",
+                   help="of FLAC and WAV (as the file needs); float, of WAV: what is over full scale too")  # fmt: skip
     p.add_argument("--start", help="from here: frames (300), seconds (12.5s) or hh:mm:ss:ff")
     p.add_argument("--end", help="to here, exclusive")
     return p

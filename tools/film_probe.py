@@ -21,7 +21,7 @@ from player.show.problem import Problem, ShowError
 from player.sources.film_reader import probe_film
 from tools.film_bars import bars_of
 from tools.film_dataset import frames_at
-from tools.film_dataset_source import folder_at, sampled
+from tools.film_dataset_source import folder_at, order_notes, sampled
 from tools.film_dataset_square import as_frame, luma, whole
 from tools.film_options import DATASET_FPS, probe_arguments
 from tools.train_source import coloured
@@ -158,11 +158,10 @@ def probe_folder(path: Path, rate: str | None) -> Facts:
     """`probe` of a folder of frames. Raises ShowError."""
     footage = folder_at(path, rate)
     bars, colour, _ = looked_at(sampled(path, footage.files), 0)
-    notes = []
+    notes = order_notes([p.name for p in footage.files])
     numbers = [int(n[-1]) for p in footage.files if (n := re.findall(r"\d+", p.stem)[-1:])]
-    if numbers != sorted(numbers):
-        notes.append("the names do not sort in the order of their numbers: give them leading zeros")
-    elif numbers and (gap := next((a for a, b in zip(numbers, numbers[1:], strict=False) if b != a + 1), None)) is not None:
+    gap = next((a for a, b in zip(numbers, numbers[1:], strict=False) if b != a + 1), None)
+    if not notes and gap is not None:
         notes.append(f"there is a gap in the numbers after {gap}: frames are counted as they come, from 0")
     if rate is None:
         notes.append(f"a folder has no rate: {footage.rate} frames a second are assumed (--rate)")

@@ -15,6 +15,7 @@ import dataclasses
 import json
 import os
 import platform
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
@@ -225,7 +226,7 @@ def report_on(args: argparse.Namespace, model: Model, run: Run, film: FilmPaths 
     write_report(args.output, report, about, picture)
     print(as_table(report))
     print(f"{args.output / 'comparison.png'}, {args.output / 'report.json'}")
-    print(f"next: cineml gan export {args.output / 'checkpoint'}")
+    print(f"next: cineml gan export {shlex.quote(str(args.output / 'checkpoint'))}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

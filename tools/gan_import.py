@@ -8,6 +8,7 @@ networks once; then the file is let go, and saving takes a copy or two of the ne
 from __future__ import annotations
 
 import hashlib
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -143,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(e, file=sys.stderr)
         return 2
     print("\n".join(summary(imported, source, args.licence)))
-    print(f"{args.output}: checkpoint written; on with: cineml gan export {args.output}")
+    print(f"{args.output}: checkpoint written; on with: cineml gan export {shlex.quote(str(args.output))}")
     return 0
 
 

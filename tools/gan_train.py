@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import json
 import os
 import platform
 import sys
@@ -47,7 +48,7 @@ from tools.train_recipe import Recipe
 from tools.train_resume import check_resumed
 from tools.train_run import STOPPED, Run
 from tools.train_snapshot import write_json
-from tools.train_source import label_table, picture_names, survey
+from tools.train_source import kind_of, label_table, picture_names, survey
 from tools.train_step import Training
 
 WARM_STEPS, TIMED_STEPS = 2, 6  # of a dry run
@@ -225,8 +226,20 @@ def about_of(options: argparse.Namespace, dataset: Dataset, start: Start) -> dic
     grown = start.source
     if options.resume:
         grown = read_description(options.output / "checkpoint").get("run", {}).get("grown_from")
-    return {"tool": "cineml gan train", "dataset": dataset.source, "seed": options.seed, "torch": torch.__version__,
-            "grown_from": grown, "anchored": bool(options.anchor), "preset": options.preset}  # fmt: skip
+    film = film_sha256(options.dataset)
+    return {"tool": "cineml gan train", "dataset": dataset.source, **({"film_sha256": film} if film else {}),
+            "seed": options.seed, "torch": torch.__version__, "grown_from": grown, "anchored": bool(options.anchor),
+            "preset": options.preset}  # fmt: skip
+
+
+def film_sha256(dataset: Path) -> str:
+    """Of the film that a dataset is, or was made from by `cineml film dataset`; '' where that is not known."""
+    with contextlib.suppress(ShowError, OSError, ValueError, KeyError, TypeError):
+        if kind_of(dataset) == "film":
+            return file_sha256(dataset)
+        if dataset.is_dir():
+            return str(json.loads((dataset / "options.json").read_text(encoding="utf-8"))["job"]["film_sha256"])
+    return ""
 
 
 def record_of(options: argparse.Namespace, sizes: Sizes, recipe: Recipe, run: Run) -> dict[str, Any]:

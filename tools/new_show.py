@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib.metadata
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
@@ -16,26 +17,24 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
-
 from player.show.cut_list import CutList, Shot, problems_of, read_csv, write_csv
 from player.show.problem import Problem, ShowError
-from player.show.score import Score, ScoreShot, write_score
-from player.show.toml_table import file_problem
-from player.show.walk import Walk
+from player.show.score import Score, read_score
+from player.show.toml_table import file_problem, read_toml
+from tools.new_walks import free_score, is_free, unchanged
+from tools.score_comments import rewrite_score
 from tools.show_file import MARK, fill, relative, show_beside, toml_value
 from tools.whole_file import make_folder, write_whole, writing
 
-PSI = 0.7  # of the free walk: pictures near the mean are whole more often
-KEY_EVERY_S = 3
 ABOUT = ("title", "artist", "original", "licence", "note")
 EXAMPLES = """examples:
   cineml new film.mp4 my_show
-  cineml new film.mp4 my_show --model run128/checkpoint --cuts cuts.csv --artist "M. Muster" --licence "film: CC-BY, Blender"
+  cineml new film.mp4 my_show --model models --cuts cuts.csv --artist "M. Muster" --licence "film: CC-BY, Blender"
 
 Then: cineml play my_show/show.toml. What comes later goes into the same folder, and the show takes it up:
   cineml cuts detect film.mp4 -o my_show/cuts.csv
-  cineml remap --film film.mp4 --cuts my_show/cuts.csv --model run128/checkpoint -o my_show/score.toml"""
+  cineml gan export run128/checkpoint -o my_show/models
+  cineml remap --film film.mp4 --cuts my_show/cuts.csv --model my_show/models -o my_show/score.toml"""
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -88,18 +87,46 @@ def problems(args: argparse.Namespace) -> list[Problem]:
         if path is not None and not path.is_dir() and (reason := file_problem(path)):
             found.append(Problem(str(path), reason, what))
     if args.model is not None:
-        for part in ("mapping.onnx", "synthesis.onnx"):
-            if reason := file_problem(args.model / part):
-                allowed, hint = "a folder of cineml gan export", f"cineml gan export {args.model}"
-                found.append(Problem(str(args.model / part), reason, allowed, hint))
+        allowed = "a folder of cineml gan export"
+        if (args.model / "model.safetensors").is_file() and not (args.model / "synthesis.onnx").is_file():
+            models = args.folder / "models"
+            to = shlex.quote(str(models))
+            hint = f"cineml gan export {shlex.quote(str(args.model))} -o {to}, then --model {to}"
+            found.append(Problem(str(args.model), "is a checkpoint, which cannot be played", allowed, hint))
+        else:
+            found += [Problem(str(args.model / part), reason, allowed, f"cineml gan export CHECKPOINT -o {args.model}")
+                      for part in ("mapping.onnx", "synthesis.onnx") if (reason := file_problem(args.model / part))]
     if args.folder.exists() and not args.folder.is_dir():
         found.append(Problem(str(args.folder), "is a file", "a folder"))
     elif (args.folder / "show.toml").exists() and show_beside(args.folder / "score.toml") is None:
         given, hint = "is a show that cineml new did not write", "another folder, or the keys written by hand (docs/FORMATS.md)"
         found.append(Problem(str(args.folder / "show.toml"), given, "one that it did", hint))
+    elif (args.folder / "show.toml").exists():
+        found += other_problems(args)
     for key in ("name", *ABOUT):
         if (given := getattr(args, key)) is not None and not given.strip():
             found.append(Problem(f"--{key}", "is empty", "a text"))
+    return found
+
+
+def other_problems(args: argparse.Namespace) -> list[Problem]:
+    """What does not go with the show that is there already: a show has one film and one name. Raises ShowError."""
+    show = args.folder / "show.toml"
+    tables = read_toml(show, "a show")
+    found = []
+    if args.name is not None and args.name != tables.get("name"):
+        found.append(Problem("--name", f"{args.name!r}, and {show} has the name {tables.get('name')!r} already",
+                             "that one", f"name = ... in {show}"))  # fmt: skip
+    film, about = tables.get("film"), tables.get("about")
+    named = film.get("file") if isinstance(film, dict) else None
+    told = about.get("film_sha256") if isinstance(about, dict) else None
+    if isinstance(named, str) and args.film.is_file():
+        own = args.folder / named
+        there = own.is_file()
+        same = (there and own.samefile(args.film)) or sha256_of(args.film) in (told, sha256_of(own) if there else None)
+        if not same:
+            found.append(Problem(str(args.film), f"is another film than that of {show}, {named}", "that film",
+                                 "another folder for a show of this one"))  # fmt: skip
     return found
 
 
@@ -120,39 +147,6 @@ def cut_list(args: argparse.Namespace, facts: Facts) -> CutList | None:
     if found:
         raise ShowError(found)
     return cuts
-
-
-def free_walks(model: Path, shots: Sequence[Shot], rate: Fraction) -> Score:
-    """A walk for every shot between the pictures of consecutive seeds, one every 3 s. Raises ShowError."""
-    from player.sources.onnx_model import OnnxModel, sha256_of
-
-    mapping = OnnxModel(model / "mapping.onnx", "mapping", 1, ["cpu"])
-    mapping.open()
-    try:
-        step = max(1, round(KEY_EVERY_S * rate))
-        walks, rows, seed = {}, [], 0
-        for shot in shots:
-            last = shot.end - 1
-            frames = sorted({*range(shot.start, last, step), last} | {shot.start})
-            if len(frames) > 2 and frames[-1] - frames[-2] < step // 2:
-                del frames[-2]
-            keys = []
-            for _ in frames:
-                z = np.random.RandomState(seed).randn(1, mapping.facts.z_dim)
-                mapping.inputs["z"][:] = z
-                mapping.inputs["psi"][...] = PSI
-                mapping.inputs["cutoff"][...] = mapping.facts.num_ws
-                if "c" in mapping.inputs:
-                    mapping.inputs["c"][:] = np.eye(1, mapping.facts.c_dim)
-                keys.append(mapping.run()[0].astype(np.float32).copy())  # [num_ws, w_dim]
-                seed += 1
-            name = f"s{shot.number:02d}"
-            names = tuple(f"{name}.f{frame:04d}" for frame in frames)
-            walks[name] = Walk(name, np.stack(keys), np.array(frames, np.int64), names)
-            rows.append(ScoreShot(shot.number, name))
-        return Score(tuple(rows), walks, sha256_of(model / "synthesis.onnx"), {"made_by": "cineml new: free walks"})
-    finally:
-        mapping.close()
 
 
 def show_text(args: argparse.Namespace, facts: Facts, film: Path, sha256: str) -> str:
@@ -236,10 +230,11 @@ def new(args: argparse.Namespace) -> list[str]:
             done.append(f"{show}: {', '.join(key for _, key in given)} filled in")
     if cuts is not None:
         at = folder / "cuts.csv"
-        if at.is_file() and not at.samefile(args.cuts) and at.read_bytes() != args.cuts.read_bytes():
+        if not same_cuts(at, args.cuts, cuts):
             raise ShowError(Problem(str(at), "is another cut list already", "none there", "move it away first"))
-        with writing(at):
-            write_csv(cuts, at)
+        if not at.is_file():
+            with writing(at):
+                write_csv(cuts, at)
         fill(show, {("film", "cuts"): "cuts.csv"})
         done.append(f"{at}: {len(cuts.shots)} shots")
     if args.model is not None:
@@ -247,26 +242,58 @@ def new(args: argparse.Namespace) -> list[str]:
     return done
 
 
+def same_cuts(at: Path, given: Path, cuts: CutList) -> bool:
+    """Whether the list at `at`, where there is one, says what the given one does: a spreadsheet writes other bytes."""
+    if not at.is_file() or at.samefile(given):
+        return True
+    try:
+        there = read_csv(at)
+    except ShowError:
+        return False
+    return (there.rate, there.frames, there.shots) == (cuts.rate, cuts.frames, cuts.shots)
+
+
 def with_model(args: argparse.Namespace, facts: Facts, show: Path, score: Path) -> list[str]:
     """The model put into the show; free walks where no score is there. Raises ShowError."""
     model: Path = args.model
+    old = read_score(score) if score.exists() else None
+    if old is not None and not is_free(old) and not plays(model, old):
+        hint = f"cineml remap --model {shlex.quote(str(model))} -o {shlex.quote(str(score))}, or move it away"
+        given = f"holds walks of another model than {model}"
+        raise ShowError(Problem(str(score), given, "the model that it was made with", hint))
     if args.copy:
         make_folder(args.folder / "models")
         for part in ("mapping.onnx", "synthesis.onnx"):
             copied(model / part, args.folder / "models" / part)
         model = args.folder / "models"
     done = []
-    if not score.exists():
+    if old is None or is_free(old):
         at = args.folder / "cuts.csv"
         shots = read_csv(at).shots if at.is_file() else (Shot(1, 0, facts.frames),)
-        walks = free_walks(model, shots, facts.rate)
-        with writing(score):
-            write_score(walks, score)
-        done.append(f"{score}: a free walk for each of {len(shots)} shots, until cineml remap -o {score} makes the real ones")
+        walks = free_score(model, shots, facts.rate, old)
+        if old is None or not unchanged(old, walks):
+            rewrite_score(walks, score)
+            until = f"until cineml remap -o {shlex.quote(str(score))} makes the real ones"
+            done.append(f"{score}: a free walk for each of {len(shots)} shots, {until}")
     fill(show, {("generator", "folder"): relative(model, args.folder), ("score", "file"): "score.toml",
                 ("play", "source"): "generator"})  # fmt: skip
     done.append(f"{show}: plays the generator in {model}")
     return done
+
+
+def plays(model: Path, score: Score) -> bool:
+    """Whether the model plays the score: it is the one that the score was made for, or that one's student. Raises ShowError."""
+    from player.sources.onnx_model import OnnxModel
+
+    told, path = score.generator_sha256.lower(), model / "synthesis.onnx"
+    if told in ("", sha256_of(path)):
+        return True
+    synthesis = OnnxModel(path, "synthesis", 1, ["cpu"])
+    synthesis.open()
+    try:
+        return told == synthesis.facts.hashes.get("teacher", "").lower()
+    finally:
+        synthesis.close()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -275,7 +302,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         for line in new(args):
             print(line)
-        print(f"play it: cineml play {args.folder / 'show.toml'}")
+        print(f"play it: cineml play {shlex.quote(str(args.folder / 'show.toml'))}")
     except ShowError as e:
         print(e, file=sys.stderr)
         return 2

@@ -95,7 +95,7 @@ def _wandering(subject: Subject, rows: int, w_dim: int, seed: int, step: int) ->
     """Normal noise [N, rows, w_dim], the same for picture and step wherever a run begins; one draw for a whole shot."""
     drawn = []
     for number in subject.numbers[:1] if subject.together else subject.numbers:
-        made = torch.Generator().manual_seed((seed * 1_000_003 + int(number)) * 1_000_003 + step)
+        made = torch.Generator().manual_seed(((seed * 1_000_003 + int(number)) * 1_000_003 + step) % (1 << 63))
         drawn.append(torch.randn(rows, w_dim, generator=made))
     return torch.stack(drawn)
 

@@ -21,52 +21,34 @@ from typing import Any
 import numpy as np
 import torch
 
-from player.show.cut_list import Shot
+from player.show.cut_list import Shot, read_csv
 from player.show.problem import ShowError
-from player.show.score import Score, write_score
+from player.show.score import Score
 from player.show.walk import Walk
-from tools.remap_asked import RECORD, asked, remembered
+from tools.new_show import same_cuts, version
+from tools.new_walks import MADE_BY as FREE
+from tools.remap_asked import asked, remembered
 from tools.remap_dissolve import fit_dissolve
 from tools.remap_fit import Fitted, fit, measure
 from tools.remap_generator import source_at
 from tools.remap_job import Job, Remap, file_sha, read_anchors, read_job
 from tools.remap_keys import BANNED, Wishes, banned_walk, named_walk
 from tools.remap_measure import ShotMeasure, summary_of
+from tools.remap_model import WEIGHTS
 from tools.remap_options import arguments, option_problems
 from tools.remap_reduce import reduced
 from tools.remap_report import write_page, write_report
 from tools.remap_score import score_of, walk_name
 from tools.remap_start import Starts
 from tools.remap_swap import KEY, with_swaps
-from tools.remap_target import reduced_target, target_of
-from tools.whole_file import write_whole, writing
+from tools.remap_target import reduced_target, target_of, walk_frames
+from tools.score_comments import rewrite_score
+from tools.whole_file import write_whole
 
 STOPPED = 130
 POLISH = 1.0  # passes at full size after a fit at a reduced one
+MADE_BY, PARTLY = "cineml remap", "cineml remap: some shots are free walks still"
 __all__ = ["STOPPED", "Job", "Remap", "fit_shots", "join_dissolves", "main", "read_anchors", "read_job", "run", "source_at"]
-
-
-def _keep(path: Path, fingerprint: str, fitted: Fitted) -> None:
-    """A shot's result, finished or not, beside the score."""
-    told = {f.name: getattr(fitted, f.name) for f in dataclasses.fields(fitted) if f.name not in ("keys", "frames")}
-
-    def write(part: Path) -> None:
-        with part.open("wb") as f:
-            np.savez(f, keys=fitted.keys, frames=fitted.frames, told=json.dumps(told | {"fingerprint": fingerprint}))
-
-    write_whole(path, write)
-
-
-def _kept(path: Path, fingerprint: str) -> Fitted | None:
-    """The kept result of this very work, or None."""
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            told = json.loads(str(data["told"]))
-            if told.pop("fingerprint") != fingerprint:
-                return None
-            return Fitted(data["keys"], data["frames"], **told)
-    except (OSError, KeyError, ValueError, TypeError):
-        return None
 
 
 class _Progress:
@@ -91,28 +73,32 @@ class _Progress:
         print(f"\r{text:<78}" if self._terminal else text, file=sys.stderr, flush=True)
 
 
-def _fit_one(job: Job, shot: Shot, starts: Starts, kept: Fitted | None, seconds: float,
+def _fit_one(job: Job, shot: Shot, starts: Starts, kept: Fitted | None, seconds: float, tries: int,
              tell: Callable[[int, int], None] | None) -> Fitted:  # fmt: skip
-    """One shot, from what was kept of it or from its start; at a reduced size first where that was asked for."""
+    """One shot, from what was kept of it or from its start; at a reduced size first where that was asked for. tries: how often
+    it was done before."""
     generator, size = job.source.generator, job.remap.size
     target = target_of(job.cuts, shot, job.film, job.inner)
-    keys, start = (kept.frames, kept.keys) if kept is not None else starts.of(target)
-    options = job.options(shot, seconds)
+    first_keys, first = starts.of(target)
+    keys, start = (kept.frames, kept.keys) if kept is not None else (first_keys, first)
+    options = job.options(shot, seconds, tries)
     rows = start.shape[1] if start.ndim == 3 else 1
     small = generator if options.plus or rows > 1 or not size else reduced(generator, size)
+    before, _ = measure(generator, target, first if first.ndim == 3 else first[:, None], first_keys)
+    fine, steps = options, 0
     if small is generator:
-        return fit(generator, target, start, keys, options, tell)
-    before, _ = measure(generator, target, start if start.ndim == 3 else start[:, None], keys)
-    coarse = dataclasses.replace(options, seconds=0.7 * seconds)
-    rough = fit(small, reduced_target(target, size), start, keys, coarse, tell)
-    if not rough.finished:
-        return rough
-    steps = options.steps and max(1, options.steps // 4)
-    fine = dataclasses.replace(options, steps=steps, passes=POLISH, seconds=0.3 * seconds, rate=0.4 * options.rate)
-    result = fit(generator, target, rough.keys, keys, fine, None)
-    if result.finished and result.error > before and kept is None:  # reduced, it was nearer than it is
-        result = fit(generator, target, start, keys, fine, None)
-    return dataclasses.replace(result, error_before=before, steps=rough.steps + result.steps)
+        result = fit(generator, target, start, keys, options, tell)
+    else:
+        coarse = dataclasses.replace(options, seconds=0.7 * seconds)
+        rough = fit(small, reduced_target(target, size), start, keys, coarse, tell)
+        if not rough.finished:
+            return rough
+        fewer = options.steps and max(1, options.steps // 4)
+        fine = dataclasses.replace(options, steps=fewer, passes=POLISH, seconds=0.3 * seconds, rate=0.4 * options.rate)
+        result, steps = fit(generator, target, rough.keys, keys, fine, None), rough.steps
+    if result.finished and not result.error <= before:  # reduced, or when it was stopped, it was nearer than it is
+        result = fit(generator, target, first, first_keys, fine, None)
+    return dataclasses.replace(result, error_before=before, steps=steps + result.steps)
 
 
 def fit_shots(job: Job, work: Sequence[Shot], quiet: bool) -> tuple[dict[int, Fitted], set[int], bool]:
@@ -124,25 +110,27 @@ def fit_shots(job: Job, work: Sequence[Shot], quiet: bool) -> tuple[dict[int, Fi
     fitted: dict[int, Fitted] = {}
     fresh: set[int] = set()
     for shot in work:
-        kept = None if remap.again else _kept(job.part_path(shot), job.fingerprint(shot))
+        fingerprint = job.fingerprint(shot)
+        kept, tries = job.parts.of(fingerprint), max(0, job.parts.tries(fingerprint))
+        if remap.again and kept is not None:
+            kept, tries = None, tries + 1  # a second try that is the first over again would be none
         if kept is not None and kept.finished:
             fitted[shot.number] = kept
         else:
-            if kept is None:
-                starts.ready(deadline)
+            starts.ready(deadline)
             share = max(1.0, (deadline - time.monotonic()) * shot.frames / max(1, remaining))
 
             def tell(done: int, steps: int, shot: Shot = shot) -> None:
                 text = f"shot {shot.number} of {len(job.cuts.shots)}: step {done} of {steps}"
                 progress.tell(text, done / steps, shot.frames)
 
-            result = _fit_one(job, shot, starts, kept, share, None if quiet else tell)
+            result = _fit_one(job, shot, starts, kept, share, tries, None if quiet else tell)
             if not quiet:
                 progress.line(
                     f"shot {shot.number:2d}  {shot.frames:4d} frames  {len(result.frames):3d} keys  {result.steps:3d} steps  "
                     f"difference {result.error_before:.3f} -> {result.error:.3f}  motion {result.motion:.2f}"
                 )
-            _keep(job.part_path(shot), job.fingerprint(shot), result)
+            job.parts.keep(shot, fingerprint, result, tries)
             fitted[shot.number] = result
             fresh.add(shot.number)
             if not result.finished:
@@ -152,37 +140,64 @@ def fit_shots(job: Job, work: Sequence[Shot], quiet: bool) -> tuple[dict[int, Fi
     return fitted, fresh, True
 
 
+def _neighbour(job: Job, shot: Shot) -> Fitted | None:
+    """The walk of a shot that is not done now, as it plays in the score: what a dissolve is joined with. None where it plays
+    none, or one that was never made for this film: a free walk of `cineml new`."""
+    row = job.old.by_number(shot.number) if job.old is not None else None
+    if job.old is None or row is None or job.other_model or "generator" not in row.sources:
+        return None
+    walk = job.old.walks.get(row.walk)
+    if walk is None or job.swaps.get(shot.number, "") != row.extra.get(KEY, ""):
+        return None
+    if job.old.extra.get("made_by") in (FREE, PARTLY) and job.parts.of(job.fingerprint(shot)) is None:
+        return None
+    if walk.keys.shape[1:] not in {(n, job.source.generator.config.w_dim) for n in (1, job.source.generator.num_ws)}:
+        return None
+    frames = walk_frames(job.cuts, shot)
+    if walk.frames[0] > frames[0] or walk.frames[-1] < frames[-1]:
+        return None  # of another cut list
+    nan = float("nan")
+    return Fitted(walk.keys, walk.frames, nan, nan, nan, 0, True)
+
+
 def join_dissolves(job: Job, fitted: dict[int, Fitted], fresh: set[int]) -> None:
-    """Fit the two walks of each dissolve to their mixture, where one of them is new or it was never done."""
-    for shot in job.cuts.shots:
-        before, after = fitted.get(shot.number - 1), fitted.get(shot.number)
-        if shot.into != "dissolve" or before is None or after is None:
+    """Fit the two walks of each dissolve to their mixture, where one of them is new or it was never done. A shot that is not
+    done now stays as it is: the other side is fitted to it."""
+    for shot in job.cuts.shots[1:]:
+        pair = job.cuts.shots[shot.number - 2], shot
+        done = [s.number in fitted for s in pair]
+        if shot.into != "dissolve" or not any(done):
             continue
-        if after.joined and not fresh & {shot.number - 1, shot.number}:
+        joined = (not done[0] or fitted[pair[0].number].joined_after) and (not done[1] or fitted[shot.number].joined)
+        if joined and not fresh & {s.number for s in pair}:
             continue
-        held = [tuple(job.wishes.get(n, Wishes()).pinned) for n in (shot.number - 1, shot.number)]
-        pair = fit_dissolve(
-            job.source.generator,
-            job.cuts,
-            shot,
-            job.film,
-            job.inner,
-            before,
-            after,
-            job.options(shot),
-            held,
-        )
-        for number, result in zip((shot.number - 1, shot.number), pair, strict=True):
-            fitted[number] = result
-            one = job.cuts.shots[number - 1]
-            _keep(job.part_path(one), job.fingerprint(one), result)
+        before, after = (fitted[s.number] if there else _neighbour(job, s) for s, there in zip(pair, done, strict=True))
+        if before is None or after is None:
+            continue
+        held = [tuple(job.wishes.get(s.number, Wishes()).pinned) if there else tuple(map(int, walk.frames))
+                for s, there, walk in zip(pair, done, (before, after), strict=True)]  # fmt: skip
+        tries = max(job.parts.tries(job.fingerprint(s)) for s, there in zip(pair, done, strict=True) if there)
+        options = job.options(shot, tries=max(0, tries))
+        both = fit_dissolve(job.source.generator, job.cuts, shot, job.film, job.inner, before, after, options, held)
+        for one, there, result in zip(pair, done, both, strict=True):
+            if there:
+                fitted[one.number] = result
+                fingerprint = job.fingerprint(one)
+                job.parts.keep(one, fingerprint, result, max(0, job.parts.tries(fingerprint)))
 
 
 def new_score(job: Job, fitted: dict[int, Fitted], wishes: dict[int, Wishes], sha256: str) -> Score:
     """The score: new walks with their keys' names, what was banned remembered, swaps done, all else as a person had it."""
     walks = {n: named_walk(walk_name(job.cuts.shots[n - 1]), f.keys, f.frames, wishes.get(n, Wishes()))
              for n, f in fitted.items()}  # fmt: skip
-    score = score_of(job.cuts, walks, job.old, sha256)
+    same = job.old is not None and not job.other_model
+    score = score_of(job.cuts, walks, job.old, sha256, same)
+    whole = {s.number for s in job.cuts.shots} <= set(fitted) | {s.number for s in job.old.shots if s.lock} if job.old else True
+    free = job.old is not None and job.old.extra.get("made_by") in (FREE, PARTLY) and not whole
+    told = {"made_by": PARTLY if free else MADE_BY, "made_with": f"cineml {version()}", "film_sha256": job.film_sha256,
+            WEIGHTS: job.source.weights_sha256}  # fmt: skip
+    extra = {k: v for k, v in score.extra.items() if k not in told}  # what is not known now must not be another model's
+    score = dataclasses.replace(score, extra=extra | {k: v for k, v in told.items() if v})
     banning = {s.number for s in score.shots if s.ban}
     remembering = {walk_name(s) + BANNED for s in job.cuts.shots if s.number in banning}
     all_walks = {n: w for n, w in score.walks.items() if not n.endswith(BANNED) or n in remembering}
@@ -211,6 +226,8 @@ def run(remap: Remap, quiet: bool = False) -> tuple[dict[int, Fitted], bool]:
                 remap.work_folder.rmdir()
         raise
     work, wishes = job.work(), dict(job.wishes)
+    for note in () if quiet else job.notes():
+        print(note, file=sys.stderr)
     if remap.from_set is not None:
         from tools.remap_choose import choose  # which reads what this module gives to others
 
@@ -220,11 +237,11 @@ def run(remap: Remap, quiet: bool = False) -> tuple[dict[int, Fitted], bool]:
         fitted, fresh, finished = fit_shots(job, work, quiet)
         if finished:
             join_dissolves(job, fitted, fresh)
-    sha256 = file_sha(remap.synthesis) if remap.synthesis is not None else job.source.synthesis_sha256
-    sha256 = sha256 or (job.old.generator_sha256 if job.old is not None else "")
+    if not finished and job.other_model:
+        return fitted, False  # the score stays one model's: nothing of it was this one's
+    sha256 = job.played_sha256 or (job.old.generator_sha256 if job.old is not None and not job.other_model else "")
     score = new_score(job, fitted, wishes, sha256)
-    with writing(remap.output):
-        write_score(score, remap.output)
+    rewrite_score(score, remap.output)
     played = {s.number: score.walks[s.walk] for s in score.shots if s.walk in score.walks}
     minutes = (time.monotonic() - began) / 60
     measures = _measured(job, played, quiet) if remap.measured and finished and played else []
@@ -285,7 +302,7 @@ def _record(job: Job, fitted: dict[int, Fitted], measures: Sequence[ShotMeasure]
         "summary": dataclasses.asdict(summary_of(measures)) if measures else None,
     }  # fmt: skip
     text = json.dumps(record, indent=1, default=str) + "\n"
-    write_whole(remap.work_folder / RECORD, lambda part: part.write_text(text, encoding="utf-8"))
+    write_whole(job.record, lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def fill_show(remap: Remap) -> str:
@@ -301,8 +318,9 @@ def fill_show(remap: Remap) -> str:
     played = remap.model if remap.synthesis is None else remap.synthesis.parent
     if all((played / part).is_file() for part in ("mapping.onnx", "synthesis.onnx")):  # a checkpoint cannot be played
         values |= {("generator", "folder"): relative(played, folder), ("play", "source"): "generator"}
-    if remap.cuts.resolve().parent == folder.resolve():
-        values["film", "cuts"] = relative(remap.cuts, folder)
+    own = folder / "cuts.csv"  # where `cineml new --cuts` puts a copy
+    there = own.is_file() and same_cuts(own, remap.cuts, read_csv(remap.cuts))
+    values["film", "cuts"] = own.name if there else relative(remap.cuts, folder)
     fill(show, values)
     return f"{show}: plays the score now ({', '.join(f'{t}.{k}' for t, k in values)})"
 

@@ -12,12 +12,11 @@ import torch
 from player.show.cut_list import CutList, read_csv
 from player.show.problem import Problem, ShowError
 from tools.remap_fit import BATCH
-from tools.remap_job import Remap
+from tools.remap_job import RECORD, Remap
 from tools.remap_options import STARTS
 from tools.remap_swap import parse_swaps
 from tools.train_source import film_range
 
-RECORD = "remap.json"
 USUAL = Path("score.toml")
 KEPT = ("cuts", "model", "anchors", "synthesis")  # beside the film; those of a set only where the set is meant again
 

@@ -49,6 +49,14 @@ def wishes_in_set(job: Job, shot: Shot, curated: CuratedSet) -> tuple[dict[int, 
     return pinned, {i for i, n in enumerate(curated.names) if n in {picture_name(b) for b in row.ban}}
 
 
+def used_elsewhere(job: Job, work: Sequence[Shot], curated: CuratedSet) -> set[int]:
+    """The pictures that shots which are not done now play."""
+    done, old = {s.number for s in work}, job.old
+    rows = [r for r in old.shots if r.number not in done and r.walk in old.walks] if old is not None else []
+    names = {picture_name(n) for r in rows for n in old.walks[r.walk].names} if old is not None else set()
+    return {i for i, n in enumerate(curated.names) if n in names}
+
+
 def choose(job: Job, work: Sequence[Shot], quiet: bool) -> tuple[dict[int, Fitted], dict[int, Wishes]]:
     """A walk for every shot of `work`, and the names of its keys. Raises ShowError for a set that cannot be read."""
     remap, inner = job.remap, job.inner
@@ -61,13 +69,15 @@ def choose(job: Job, work: Sequence[Shot], quiet: bool) -> tuple[dict[int, Fitte
     pictures = set_features(curated.images, inner)
     targets = [target_of(job.cuts, shot, job.film, inner) for shot in work]
     wishes = [wishes_in_set(job, shot, curated) for shot in work]
-    costs = []
+    costs, used = [], used_elsewhere(job, work, curated) if remap.assign else set()
     for shot, target, (pinned, banned) in zip(work, targets, wishes, strict=True):
         unlike = unlikeness(set_features(target.images, inner), pictures)
-        costs.append(path_costs(unlike, candidates(shot, job.cuts, curated.labels), banned, pinned, target.frames))
+        allowed = candidates(shot, job.cuts, curated.labels)
+        costs.append(path_costs(unlike, allowed, banned | used, pinned, target.frames))
     if remap.assign:
         pins = [pinned for pinned, _ in wishes]
-        keys = assigned(costs, [t.frames[: s.frames] for s, t in zip(work, targets, strict=True)], len(curated.names), pins)
+        keys = assigned(costs, [t.frames[: s.frames] for s, t in zip(work, targets, strict=True)],
+                        len(curated.names) - len(used), pins)  # fmt: skip
         without = [s.number for s, k in zip(work, keys, strict=True) if not k]
         if without:
             text = ", ".join(map(str, without))
@@ -81,8 +91,8 @@ def choose(job: Job, work: Sequence[Shot], quiet: bool) -> tuple[dict[int, Fitte
         fitted[shot.number] = _fitted(job, target, chosen, curated)
         names[shot.number] = set_wishes(chosen, curated.names)
         if not quiet:
-            used, one = len({p for _, p in chosen}), fitted[shot.number]
-            print(f"shot {shot.number:2d}  {shot.frames:4d} frames  {len(chosen):3d} keys of {used:3d} pictures  "
+            different, one = len({p for _, p in chosen}), fitted[shot.number]
+            print(f"shot {shot.number:2d}  {shot.frames:4d} frames  {len(chosen):3d} keys of {different:3d} pictures  "
                   f"difference {one.error:.3f}  motion {one.motion:.2f}", file=sys.stderr)  # fmt: skip
     return fitted, names
 

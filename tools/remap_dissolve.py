@@ -95,7 +95,7 @@ def fit_dissolve(
         kept = first
     if options.banned:
         kept[1] = pushed_away(kept[1], options.banned, options.ban_radius, masks[1][:, 0, 0].cpu().numpy() > 0)
-    return dataclasses.replace(before, keys=kept[0]), dataclasses.replace(after, keys=kept[1], joined=True)
+    return dataclasses.replace(before, keys=kept[0], joined_after=True), dataclasses.replace(after, keys=kept[1], joined=True)
 
 
 @torch.no_grad()

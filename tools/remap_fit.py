@@ -69,6 +69,7 @@ class Fitted:
     steps: int
     finished: bool
     joined: bool = False  # its dissolve in has been fitted together with the shot before
+    joined_after: bool = False  # and the one that follows it, with the shot after
 
 
 def key_frames(frames: npt.NDArray[np.int64], end: int, every: int = KEY_EVERY_FRAMES) -> npt.NDArray[np.int64]:

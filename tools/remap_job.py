@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,17 +16,24 @@ import torch
 from player.show.cut_list import CutList, Shot, read_csv
 from player.show.problem import Problem, ShowError
 from player.show.score import Score
+from player.show.toml_table import file_problem
 from player.sources.film_reader import probe_film
 from tools.remap_fit import BATCH, FitOptions
 from tools.remap_generator import Source, source_at
-from tools.remap_keys import BAN_RADIUS, Wishes, wishes_of
+from tools.remap_keys import BAN_RADIUS, Wishes, banned_frames, wishes_of
+from tools.remap_model import is_other, mixing_problems
 from tools.remap_options import input_problems, place_problems
+from tools.remap_parts import Parts
 from tools.remap_score import existing_score, walk_name
-from tools.remap_swap import swap_problems, wanted_swaps
+from tools.remap_swap import locked_problems, swap_problems, wanted_swaps
 from tools.remap_target import read_film, walk_frames
+from tools.sample_latents import read_arrays
+from tools.train_source import picture_names
 from tools.whole_file import make_folder
 
 T = TypeVar("T")
+RECORD = "remap.json"
+NEXT_SEED = 1_000_003  # between two tries of one shot
 
 
 @dataclass(frozen=True)
@@ -81,11 +89,13 @@ class Remap:
 
 def read_anchors(path: Path, frames: int, w_dim: int) -> npt.NDArray[np.float32]:
     """codes [frames, w_dim] float32 of anchors.npz. Raises ShowError."""
+    arrays = read_arrays(path)
     try:
-        with np.load(path, allow_pickle=False) as data:
-            codes, at = data["codes"].astype(np.float32), data["frames"].astype(np.int64)
-    except (OSError, KeyError, ValueError) as e:
+        codes, at = arrays["codes"].astype(np.float32), arrays["frames"].astype(np.int64)
+    except (KeyError, ValueError, TypeError) as e:
         raise ShowError(Problem(str(path), f"cannot be read ({e})", "the anchors.npz of a training run")) from None
+    if not np.isfinite(codes).all():
+        raise ShowError(Problem(str(path), "holds codes that are no numbers", "the anchors.npz of a training run"))
     if codes.ndim != 2 or codes.shape != (frames, w_dim) or not np.array_equal(at, np.arange(frames)):
         raise ShowError(
             Problem(str(path), f"holds codes {list(codes.shape)}", f"[{frames}, {w_dim}], one a film frame")
@@ -94,8 +104,18 @@ def read_anchors(path: Path, frames: int, w_dim: int) -> npt.NDArray[np.float32]
 
 
 def file_sha(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file; a folder's name."""
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else path.name
+    """Hexadecimal SHA-256 of a file, or of a folder's pictures: their names and bytes. Raises ShowError."""
+    digest = hashlib.sha256()
+    try:
+        if not path.is_dir():
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        for name in picture_names(path):
+            with (path / name).open("rb") as file:
+                digest.update(f"{name}\n{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    except OSError as e:
+        raise ShowError(Problem(str(path), f"cannot be read ({e.strerror or e})", "the file that was there before")) from None
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -131,32 +151,107 @@ class Job:
         locked = {s.number for s in self.old.shots if s.lock} if self.old is not None else set()
         return [s for s in asked if s.number not in locked and s.number not in self.swaps]
 
-    def part_path(self, shot: Shot) -> Path:
-        """Where a finished shot is kept."""
-        return self.remap.work_folder / f"{walk_name(shot)}.npz"
+    @functools.cached_property
+    def parts(self) -> Parts:
+        """What is kept of shots."""
+        return Parts(self.remap.work_folder)
+
+    @functools.cached_property
+    def _film_prints(self) -> dict[tuple[int, int], str]:
+        return {}
+
+    def _film_print(self, first: int, last: int) -> str:
+        """Hash of the film's pictures from `first` to `last`."""
+        if (first, last) not in self._film_prints:
+            digest = hashlib.sha256()
+            for frame in range(first, last + 1):
+                digest.update(self.film[frame].tobytes())
+            self._film_prints[first, last] = digest.hexdigest()
+        return self._film_prints[first, last]
 
     def fingerprint(self, shot: Shot) -> str:
-        """What a kept part belongs to; anything else is done anew."""
-        remap, codes = self.remap, self.codes
+        """What a kept part belongs to; anything else is done anew. Only what the walk depends on is in it: a shot's label, its
+        group and its number are not."""
+        remap, codes, wishes = self.remap, self.codes, self.wishes.get(shot.number, Wishes())
+        frames = walk_frames(self.cuts, shot)
+        seen = []  # how the film shows the shot, frame by frame
+        for mix in (self.cuts.mix_at(int(f)) for f in frames):
+            alone = mix.outgoing is None and mix.shot.number == shot.number
+            seen.append((alone, mix.weight, mix.fade, mix.fade_colour))
         parts = [
             self.source.weights_sha256,
-            self.film_sha256,
-            repr(shot),
-            repr((remap.steps, remap.passes, remap.seed, remap.plus_frames, remap.size)),
+            self._film_print(int(frames[0]), int(frames[-1])),
+            repr((int(frames[0]), shot.end, seen)),
+            repr((remap.steps, remap.passes, remap.seed, shot.frames <= remap.plus_frames, remap.size)),
             self.start,
-            self.wishes.get(shot.number, Wishes()).told(),
+            wishes.latents_told(),
+            repr(sorted(banned_frames(wishes, walk_name(shot)))),
         ]
-        parts.append("" if codes is None or self.start != "anchors" else hashlib.sha256(codes.tobytes()).hexdigest())
+        if codes is not None and self.start == "anchors":
+            parts.append(hashlib.sha256(codes[frames].tobytes()).hexdigest())
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
-    def options(self, shot: Shot, seconds: float = float("inf")) -> FitOptions:
-        """How a shot is fitted, its pins and bans with it."""
+    @property
+    def record(self) -> Path:
+        """Where a remap notes what it was made from."""
+        return self.remap.work_folder / RECORD
+
+    @functools.cached_property
+    def played_sha256(self) -> str:
+        """Of the synthesis.onnx that will play the score, '' where none was named."""
+        return file_sha(self.remap.synthesis) if self.remap.synthesis is not None else self.source.synthesis_sha256
+
+    @functools.cached_property
+    def other_model(self) -> bool:
+        """Whether the score that is there holds another model's walks."""
+        return is_other(self.old, self.record, self.source.weights_sha256, self.played_sha256)
+
+    def notes(self) -> list[str]:
+        """A line for every shot that is left alone though it may have been meant, or does not fit the cut list any more."""
+        old, found, asked = self.old, [], set(self.remap.shots)
+        for row in old.shots if old is not None else ():
+            shot = self.cuts.by_number(row.number)
+            if shot is None or old is None:
+                continue
+            if row.number in asked and (row.lock or row.number in self.swaps):
+                found.append(f"shot {row.number} is left alone: {left_alone(row.lock, self.swaps.get(row.number, ''))}")
+            walk = old.walks.get(row.walk)
+            if not row.lock or walk is None or "generator" not in row.sources or len(walk.frames) == 1:
+                continue
+            first, last, end = int(walk.frames[0]), int(walk.frames[-1]), int(walk_frames(self.cuts, shot)[-1])
+            fits = first <= shot.start and last >= shot.end - 1
+            if row.walk == walk_name(shot):
+                fits = (first, last) == (shot.start, end)
+            if not fits:
+                found.append(f"shot {row.number} is locked, and its walk goes from frame {first} to {last} where the cut list "
+                             f"has {shot.start} to {end}: take the lock out, or set the cut back")  # fmt: skip
+        return found
+
+    def options(self, shot: Shot, seconds: float = float("inf"), tries: int = 0) -> FitOptions:
+        """How a shot is fitted, its pins and bans with it. tries: how often it was done anew; each looks elsewhere."""
         remap, wishes = self.remap, self.wishes.get(shot.number, Wishes())
         radius = BAN_RADIUS * self.source.generator.config.w_dim**0.5 * self.deviation
         return FitOptions(
-            plus=shot.frames <= remap.plus_frames, steps=remap.steps, passes=remap.passes, seconds=seconds, seed=remap.seed,
+            plus=shot.frames <= remap.plus_frames, steps=remap.steps, passes=remap.passes, seconds=seconds,
+            seed=remap.seed + NEXT_SEED * tries,
             batch=remap.batch, pinned=tuple(wishes.pinned), banned=tuple(wishes.banned.values()), ban_radius=radius,
         )  # fmt: skip
+
+
+def left_alone(locked: bool, swap: str) -> str:
+    """Why a shot is not done."""
+    return "it is locked (lock = true)" if locked else f"it plays {swap!r} (swap), which --swap SHOT= takes back"
+
+
+def undone_problems(remap: Remap, cuts: CutList, old: Score | None, swaps: Mapping[int, str]) -> list[Problem]:
+    """What is wrong where nothing of what was asked for by number would be done."""
+    rows = {s.number: s for s in old.shots} if old is not None else {}
+    locked = {n for n in remap.shots if n in rows and rows[n].lock}
+    if remap.swaps or not remap.shots or not all(n in locked or n in swaps for n in remap.shots):
+        return []
+    return [Problem(f"shot {n}", f"is not done: {left_alone(n in locked, swaps.get(n, ''))}", "a shot that is neither",
+                    f"lock = false in its [[shot]] of {remap.output.name}" if n in locked else f"--swap {n}=")
+            for n in remap.shots]  # fmt: skip
 
 
 @torch.no_grad()
@@ -197,14 +292,16 @@ def read_job(remap: Remap) -> Job:
         given = "does not say how the film sits in its square (geometry)"
         found.append(Problem(str(remap.model), given, "a generator trained on the film"))
     codes = None
-    if remap.anchors is not None and remap.anchors.is_file() and cuts is not None and source is not None:
+    anchors_there = remap.anchors is not None and not file_problem(remap.anchors)  # else that was said
+    if anchors_there and cuts is not None and source is not None:
         frames, width = cuts.frames, source.generator.config.w_dim
         codes = tried(lambda: read_anchors(remap.anchors, frames, width))  # type: ignore[arg-type]
     if remap.start == "anchors" and remap.anchors is None:
         found.append(Problem("--start-from", "anchors, and there are none", "--anchors FILE beside it"))
     swaps = wanted_swaps(old, remap.swaps)
     if cuts is not None:
-        found += swap_problems(cuts, old, swaps, remap.output.parent)
+        found += swap_problems(cuts, old, swaps, remap.output.parent) + locked_problems(old, remap.swaps, remap.output.name)
+        found += undone_problems(remap, cuts, old, swaps)
     if cuts is not None and remap.film.is_file():
         probed = tried(lambda: probe_film(remap.film))
         if probed is not None and probed[0] != cuts.rate:
@@ -213,6 +310,12 @@ def read_job(remap: Remap) -> Job:
                                  f"cineml cuts check {remap.cuts} --film {remap.film}"))
     if found or cuts is None or source is None:
         raise ShowError(found)
+    unread = Job(remap, source, cuts, old, np.zeros((0,), np.uint8), "", codes, {}, swaps)
+    if old is not None and unread.other_model:  # before a long film is read
+        done = {s.number for s in unread.work()}
+        own = {walk_name(s): s.number for s in cuts.shots}
+        if found := mixing_problems(old, remap.output, remap.model, done, swaps, own):
+            raise ShowError(found)
     config = source.generator.config
     film = read_film(remap.film, source.geometry, config.resolution, config.channels, cuts.frames, remap.work_folder)
     source.generator.to(remap.device)
@@ -223,7 +326,7 @@ def read_job(remap: Remap) -> Job:
     for shot in job.work():
         last = int(walk_frames(cuts, shot)[-1])
         wish = tried(lambda s=shot, end=last: wishes_of(old, s, end, remap.output.name))  # type: ignore[misc]
-        if wish is not None and wish.told():
+        if wish is not None and wish.told:
             wishes[shot.number] = wish
             if any(k.shape[-1] != config.w_dim or len(k) not in (1, config.num_ws) for k in wish.pinned.values()):
                 found.append(Problem(f"shot {shot.number}: pin", "is a latent of another generator", "a key of this one's"))

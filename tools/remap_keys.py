@@ -36,12 +36,17 @@ class Wishes:
     names: Mapping[int, str] = field(default_factory=dict)
     banned: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
-    def told(self) -> str:
-        """For a fingerprint; '' where nothing was said."""
-        if not self.pinned and not self.banned:
+    @property
+    def told(self) -> bool:
+        """Whether anything was said."""
+        return bool(self.pinned or self.banned)
+
+    def latents_told(self) -> str:
+        """For a fingerprint; '' where nothing was said. Names are not in it: a shot's other number gives its keys others."""
+        if not self.told:
             return ""
-        pins = [(f, self.names[f], np.round(k, 5).tolist()) for f, k in sorted(self.pinned.items())]
-        return repr((pins, [(n, np.round(k, 5).tolist()) for n, k in sorted(self.banned.items())]))
+        pins = [(f, np.round(k, 5).tolist()) for f, k in sorted(self.pinned.items())]
+        return repr((pins, sorted(np.round(k, 5).tolist() for k in self.banned.values())))
 
 
 def key_frame_of(score: Score, name: str) -> tuple[npt.NDArray[np.float32], int] | None:
@@ -69,7 +74,8 @@ def wishes_of(score: Score | None, shot: Shot, last: int, where: str = "the scor
         at = f"{where}: shot {shot.number}: {what}"
         for text in texts:
             name, _, frame_text = text.partition("@") if what == "pin" else (text, "", "")
-            key = key_frame_of(score, name)
+            # A key that stands here already, pinned so, stays what it is though the one that it was has been done anew.
+            key = key_frame_of(score, text) or key_frame_of(score, name)
             if key is None:
                 found.append(Problem(at, f"names {text!r}", "a key latent of the score", nearest(name, score.key_names())))
             elif what == "ban":
@@ -121,11 +127,11 @@ def banned_frames(wishes: Wishes, walk: str) -> list[int]:
 
 
 def named_walk(walk: str, keys: npt.NDArray[np.float32], frames: npt.NDArray[np.int64], wishes: Wishes) -> Walk:
-    """The walk with its keys' names: s03.f0040, a pinned one's own, and another where that name is banned."""
+    """The walk with its keys' names: s03.f0040, as a pin says it, and another where that name is banned."""
     names: list[str] = []
     for frame in frames:
         text = wishes.names.get(int(frame), "")
-        name = f"{walk}.f{frame:04d}" if not text or "@" in text else text
+        name = text or f"{walk}.f{frame:04d}"
         count, plain = 2, name
         while name in wishes.banned:
             name, count = f"{plain}.{count}", count + 1

@@ -20,6 +20,8 @@ EXAMPLES = """examples:
 Film, cuts, model and anchors are remembered beside the score (score.work): the same score needs them once. Of the score's
 [[shot]] rows are heeded: lock = true (leave this shot alone), pin = ["s03.f0040", "s07.f0123@60"] (key latents that stay, or
 stand at a film frame), ban = ["s03.f0052"] (and must not come again), swap = "s07" (play this walk instead)."""
+MOST_THREADS = 256
+SEED_LIMIT = 1 << 32
 STARTS = ("auto", "encoder", "anchors", "bank")
 PRESETS = ("auto", "cpu", "gpu")
 
@@ -84,9 +86,11 @@ def option_problems(args: argparse.Namespace) -> list[Problem]:
             found.append(Problem(name, str(number), "a number above 0"))
     if args.iterations < 0:
         found.append(Problem("--iterations", str(args.iterations), "a whole number from 0 up"))
-    if args.threads < 1:
-        found.append(Problem("--threads", str(args.threads), "a whole number from 1 up"))
-    if args.shot and not all(n.strip().isascii() and n.strip().isdecimal() for n in args.shot.split(",")):
+    for name, number, least, most in (("--threads", args.threads, 1, MOST_THREADS), ("--seed", args.seed, 0, SEED_LIMIT - 1),
+                                      ("--plus", args.plus, 0, 1 << 31)):  # fmt: skip
+        if not least <= number <= most:
+            found.append(Problem(name, str(number), f"{least} to {most}"))
+    if args.shot and not all(n.strip().isascii() and n.strip().isdecimal() and len(n) < 10 for n in args.shot.split(",")):
         found.append(Problem("--shot", args.shot, "shot numbers with commas between"))
     if args.size and not (8 <= args.size <= 1024 and args.size & (args.size - 1) == 0):
         found.append(Problem("--size", str(args.size), "8, 16, 32 ... 1024, or 0"))

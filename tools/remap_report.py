@@ -19,6 +19,8 @@ from tools.remap_measure import ShotMeasure, summary_of, worst_first
 from tools.remap_page import PICTURES, ShotPictures, page
 from tools.whole_file import write_whole
 
+SHEET_PX = 200  # width of a column
+
 
 def as_picture(square: npt.NDArray[np.uint8], inner: list[int]) -> npt.NDArray[np.uint8]:
     """square [C, R, R] uint8 -> the film's part of it, [h, w, 3] uint8."""
@@ -32,6 +34,12 @@ def pictures_of(generator: Generator, walk: Walk, frames: Sequence[int], inner: 
     ws = torch.from_numpy(np.stack([walk.ws_at(f) for f in frames]))  # [n, rows, w_dim]
     squares = (render(generator, ws) * 127.5 + 127.5).round().clamp(0, 255).byte().numpy()
     return [as_picture(square, inner) for square in squares]
+
+
+def sheet_label(measure: ShotMeasure) -> str:
+    """A shot's numbers on the sheet. That it is taken for another stands first: what is too long for a column is cut."""
+    other = "" if measure.identified else f"IS {measure.nearest}  "
+    return f"{other}like {measure.likeness:.2f}  motion {measure.motion:.2f} {measure.correlation:.2f}"
 
 
 def write_report(
@@ -56,14 +64,13 @@ def write_report(
             made[frame] = pictures_of(generator, walks[shot.number], [frame], inner)[0]
     ordered = cuts
     if measures:
-        told = {m.shot: f"like {m.likeness:.2f}  motion {m.motion:.2f} {m.correlation:.2f}"
-                + ("" if m.identified else f"  IS {m.nearest}") for m in measures}  # fmt: skip
+        told = {m.shot: sheet_label(m) for m in measures}
         ranked = [m.shot for m in worst_first(measures)]
         ranked += [s.number for s in cuts.shots if s.number in walks and s.number not in told]
         shots = (cuts.shots[n - 1] for n in ranked)
         named = tuple(dataclasses.replace(s, label=told.get(s.number, s.label)) for s in shots)
         ordered = dataclasses.replace(cuts, shots=named)
-    sheet = draw_sheet([Strip("film", truth), Strip("remake", made)], ordered, columns=8, picture_px=200)
+    sheet = draw_sheet([Strip("film", truth), Strip("remake", made)], ordered, columns=8, picture_px=SHEET_PX)
     write_whole(path, lambda part: sheet.save(part, format="PNG"))
 
 

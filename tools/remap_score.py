@@ -27,13 +27,14 @@ def existing_score(path: Path) -> Score | None:
     return read_score(path) if path.is_file() else None
 
 
-def score_of(cuts: CutList, walks: dict[int, Walk], old: Score | None, sha256: str) -> Score:
+def score_of(cuts: CutList, walks: dict[int, Walk], old: Score | None, sha256: str, same: bool = False) -> Score:
     """The new score: walks by shot number, all else as the old score has it. A locked shot keeps its old walk.
 
-    Walks that no shot plays stay too, as pins, bans and swaps may name them, unless they are another generator's.
+    Walks that no shot plays stay too, as pins, bans and swaps may name them, unless they are another generator's. same: it is
+    known to be the same one, though its file may be another.
     """
     shots = []
-    kept = dict(old.walks) if old is not None and old.generator_sha256 == sha256 else {}
+    kept = dict(old.walks) if old is not None and (same or old.generator_sha256 == sha256) else {}
     for shot in cuts.shots:
         was = old.by_number(shot.number) if old is not None else None
         if old is not None and was is not None and was.lock and was.walk in old.walks:

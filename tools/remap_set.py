@@ -34,7 +34,7 @@ HELD_FRAMES = 6  # a picture chosen for longer stands still
 @dataclass(frozen=True)
 class CuratedSet:
     """names: of the pictures, unique. images: uint8 [N, C, R, R] in the model's square. w: [N, 1 or num_ws, w_dim]. labels: one
-    each, '' for none."""
+    each, '' for none; several with / between them."""
 
     names: tuple[str, ...]
     images: Pixels
@@ -80,18 +80,23 @@ def shot_labels(shot: Shot) -> set[str]:
 
 
 def folder_labels(names: Sequence[str]) -> tuple[str, ...]:
-    """The label of each picture by the folder that it lies in, '' for none: 'eating/a.png' -> 'eating'."""
-    return tuple("" if (parent := PurePosixPath(n).parent.name) in ("", ".") else parent for n in names)
+    """The labels of each picture by the folders that it lies in, '' for none: 'eating/close/a.png' -> 'eating/close'."""
+    return tuple("" if (parent := str(PurePosixPath(n).parent)) == "." else parent for n in names)
+
+
+def plain_parts(label: str) -> set[str]:
+    """All that a label names, to be compared: the whole, and what stands between its slashes."""
+    return {plain(part) for part in (label, *label.split("/"))} - {""}
 
 
 def candidates(shot: Shot, cuts: CutList, labels: Sequence[str]) -> npt.NDArray[np.int64]:
     """Which pictures a shot may choose from: those labelled for it; else those labelled for no shot; else all."""
-    texts = [plain(t) for t in labels]
-    own = [i for i, t in enumerate(texts) if t in shot_labels(shot)]
+    texts = [plain_parts(t) for t in labels]
+    own = [i for i, t in enumerate(texts) if t & shot_labels(shot)]
     if own:
         return np.array(own, np.int64)
     claimed = set().union(*(shot_labels(s) for s in cuts.shots))
-    free = [i for i, t in enumerate(texts) if t not in claimed]
+    free = [i for i, t in enumerate(texts) if not t & claimed]
     return np.array(free or range(len(texts)), np.int64)
 
 
@@ -99,7 +104,7 @@ def label_lines(cuts: CutList, labels: Sequence[str]) -> list[str]:
     """A line for every label that is no shot's, with the nearest that is."""
     known = {t for s in cuts.shots for t in (s.label, s.group) if t}
     claimed = set().union(*(shot_labels(s) for s in cuts.shots))
-    loose = sorted({t for t in labels if t and plain(t) not in claimed})
+    loose = sorted({t for t in labels if t and not plain_parts(t) & claimed})
     return [f"the label {t!r} is no shot's label or group: its pictures are for shots without their own "
             f"{nearest(t, known)}".rstrip() for t in loose]  # fmt: skip
 
@@ -180,8 +185,10 @@ def assigned(costs: Sequence[npt.NDArray[np.float64]], frames: Sequence[npt.NDAr
         every *= 1.1
     if len(places) > pictures:  # more shots than pictures: the longest first
         places = sorted(sorted(places, key=lambda p: -lengths[p[0]])[:pictures])
-    chosen = one_use_each(np.stack([costs[shot][at] for shot, at in places]))
     keys: list[list[tuple[int, int]]] = [[] for _ in lengths]
+    if not places:
+        return keys
+    chosen = one_use_each(np.stack([costs[shot][at] for shot, at in places]))
     for (shot, at), picture in zip(places, chosen, strict=True):
         if costs[shot][at, picture] < NEVER:  # better a place less than a picture that must not be
             keys[shot].append((int(frames[shot][at]), int(picture)))

@@ -28,7 +28,10 @@ from tools.whole_file import write_whole
 
 LATENTS = "latents.npz"
 PROJECTED = "projected.npz"
+SHEET = "sheet.png"
+RECORDS = {"sample.json": {"tool", "settings", "pictures"}, "project.json": {"results", "versions"}}  # of those who write one
 BATCH, BANK = 4, 600
+SEEDS = 1_000_000  # the projection multiplies its seed by 1e12, and torch takes 64 bits
 
 
 def known_latents(folder: Path, given: Path | None, model: Model, stems: tuple[str, ...]) -> dict[str, npt.NDArray[np.float32]]:
@@ -48,13 +51,28 @@ def known_latents(folder: Path, given: Path | None, model: Model, stems: tuple[s
     return {stem: w[int(i)] for stem, i in zip(stems, at, strict=True) if i}
 
 
+def pictures_in(folder: Path) -> list[str]:
+    """The pictures of a set: those in the folder and the folders in it, without the sheets that our tools put beside theirs."""
+    found = picture_names(folder)
+    sheets = set()
+    for name in (n for n in found if PurePosixPath(n).name == SHEET):
+        for record, keys in RECORDS.items():
+            try:
+                told = json.loads((folder / name).with_name(record).read_text(encoding="utf-8"))
+                if keys <= told.keys() and SHEET not in told.get("pictures", ()):
+                    sheets.add(name)
+            except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+                continue
+    return [n for n in found if n not in sheets]
+
+
 def read_set(folder: Path, latents: Path | None, labels: Path | None, model_folder: Path, geometry: dict[str, list[int]],
              work: Path, steps: int, seed: int = 0, quiet: bool = False) -> CuratedSet:  # fmt: skip
     """The set of pictures in `folder` and the folders in it. labels: a CSV of names and labels, instead of the folders' names.
 
     Raises ShowError where there are none, or a file cannot be read; KeyboardInterrupt keeps what is projected.
     """
-    files = picture_names(folder) if folder.is_dir() else []
+    files = pictures_in(folder) if folder.is_dir() else []
     if not files:
         raise ShowError(Problem("--from-set", f"{folder} holds no pictures", "a folder of pictures, or of folders of them"))
     model = model_at(model_folder)
@@ -78,7 +96,7 @@ def read_set(folder: Path, latents: Path | None, labels: Path | None, model_fold
 def projected(model: Model, images: npt.NDArray[np.uint8], inner: tuple[int, int, int, int], path: Path, steps: int, seed: int,
               quiet: bool) -> npt.NDArray[np.float32]:  # fmt: skip
     """The latents [N, 1, w_dim] of pictures uint8 [N, C, R, R]; those that were found before are read from `path`."""
-    options = FitOptions(steps=steps, seed=seed)
+    options = FitOptions(steps=steps, seed=seed % SEEDS)
     keys = [hashlib.sha256(f"{model.sha256} {steps} {seed} {inner}".encode() + image.tobytes()).hexdigest() for image in images]
     done = _kept(path)
     missing = [i for i, k in enumerate(keys) if k not in done]
@@ -116,9 +134,10 @@ def _never() -> bool:
 
 def _kept(path: Path) -> dict[str, npt.NDArray[np.float32]]:
     try:
-        with np.load(path, allow_pickle=False) as data:
-            return dict(zip(json.loads(str(data["keys"])), data["w"], strict=True))
-    except (OSError, KeyError, ValueError):
+        arrays = read_arrays(path)
+        return {str(k): w for k, w in zip(json.loads(str(arrays["keys"])), arrays["w"], strict=True)
+                if w.ndim == 2 and np.isfinite(w).all()}  # fmt: skip
+    except (ShowError, KeyError, ValueError, TypeError):
         return {}
 
 

@@ -29,7 +29,7 @@ def parse_swaps(texts: Sequence[str]) -> dict[int, str]:
     found, made = [], {}
     for text in texts:
         number, equals, walk = text.partition("=")
-        if not equals or not (number.strip().isascii() and number.strip().isdecimal()):
+        if not equals or not (number.strip().isascii() and number.strip().isdecimal() and len(number) < 10):
             found.append(Problem("--swap", text, "SHOT=WALK: 3=s07, or 3= to take it back"))
         else:
             made[int(number)] = walk.strip()
@@ -78,6 +78,13 @@ def swap_problems(cuts: CutList, old: Score | None, swaps: Mapping[int, str], fo
         elif name == walk_name(cuts.shots[number - 1]):
             found.append(Problem(at, f"names {name!r}, its own walk", "another", f"--swap {number}= takes a swap back"))
     return found
+
+
+def locked_problems(old: Score | None, asked: Mapping[int, str], where: str) -> list[Problem]:
+    """What is wrong with asking for swaps of shots that are locked: they would not be done."""
+    locked = {s.number for s in old.shots if s.lock} if old is not None else set()
+    return [Problem(f"shot {n}: swap", "the shot is locked", "a shot that is not", f"lock = false in its [[shot]] of {where}")
+            for n in asked if n in locked]  # fmt: skip
 
 
 def brought_to(walk: Walk, name: str, frames: npt.NDArray[np.int64]) -> Walk:

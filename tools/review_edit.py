@@ -6,12 +6,14 @@ a sentence.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from player.show.cut_list import COLOURS, IN_KINDS, OUT_KINDS, CutList, Shot, problems_of
 from player.show.problem import Problem, ShowError
 from player.show.score import ENTRIES, Score, ScoreShot
 from tools.review_walks import SWAPPED, Candidate, brought_to, covering, covers, free_name, last_seen, own_name, same
+from tools.score_comments import Comments
 
 MOST_TEXT = 200  # letters of a label
 MOST_STEPS = 500  # that can be undone
@@ -22,12 +24,15 @@ SWAP = "swap"  # the row's key in which remap reads which walk a shot plays inst
 @dataclass(frozen=True)
 class Work:
     """A show's cut list and score. score: None where the show has none. source: what shots play that the score does not name.
-    kept: key latents that cues call by name."""
+    kept: key latents that cues call by name. folder: the score's, in which it names clips. comments: of the score's
+    text."""
 
     cuts: CutList
     score: Score | None = None
     source: str = "film"
     kept: frozenset[str] = frozenset()
+    folder: Path = Path()
+    comments: Comments = field(default_factory=Comments)
 
     def row(self, number: int) -> ScoreShot:
         found = self.score.by_number(number) if self.score is not None else None
@@ -118,7 +123,7 @@ def fitted(work: Work, *numbers: int) -> Work:
         if row.entry == "glide" and shot.into != "dissolve":
             row = replace(row, entry="jump")
         walks, walk = dict(score.walks), score.walks.get(row.walk)
-        if walk is not None and row.source == "generator" and not covers(walk, shot.start, shot.end):
+        if walk is not None and "generator" in row.sources and not covers(walk, shot.start, shot.end):
             made = covering(walk, shot.start, shot.end)
             if any(r.walk == row.walk and r.number != number for r in score.shots):
                 name = free_name(own_name(number), walks)
@@ -248,7 +253,8 @@ def swap(work: Work, number: int, candidate: Candidate) -> Work:
         walks[made.name] = made
         extra[SWAP] = chosen.name
     new = replace(score, walks=walks)
-    row = marks_left(replace(row, walk=made.name, source="generator", extra=extra), score, new)
+    source = row.source if "generator" in row.sources else "generator"
+    row = marks_left(replace(row, walk=made.name, source=source, extra=extra), score, new)
     return fitted(with_row(replace(work, score=new), row), number)
 
 

@@ -1,7 +1,7 @@
 """The pictures of a review: the film's frames, and what the show plays in their place, made on demand without a screen.
 
-The remake is composed as the player does it: walks, glides, dissolves and fades in linear light, no look. JPEGs are kept in
-memory up to a bound, under what they were made from, so that an edit makes anew only what it has changed.
+The remake is composed as the player does it: walks, glides, clips, mixes, dissolves and fades in linear light, no look. JPEGs
+are kept in memory up to a bound, under what they were made from, so that an edit makes anew only what it has changed.
 """
 
 from __future__ import annotations
@@ -13,19 +13,20 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from player.show.cut_list import Mix
+from player.show.clip import seen_frames
+from player.show.cut_list import Mix, Shot
 from player.show.problem import Problem, ShowError
 from player.show.show import Show
 from player.show.walk import Array, Walk
 from player.sources.film_reader import FilmReader
 from player.sources.generator import GeneratorSource, inner_of, to_pixels
 from player.sources.onnx_model import OnnxModel
+from tools.review_clips import Reels, clip_picture, written_ns
 from tools.review_edit import Work
 from tools.review_walks import digest
 
@@ -87,12 +88,13 @@ class Kept:
         return made
 
 
-@dataclass
-class _Reel:
-    """One reader of one film, and the lock of the one thread that may use it."""
+@dataclass(frozen=True)
+class _Layer:
+    """A picture and its weight. held: whether the film's own fades are in it, and must not be drawn again."""
 
-    reader: FilmReader
-    lock: threading.Lock
+    weight: float
+    pixels: Pixels
+    held: bool = False
 
 
 class Painter:
@@ -107,9 +109,8 @@ class Painter:
         self.show, self.kept = show, Kept()
         height_px = min(height_px, show.film.height)
         self.size = (max(2, round(height_px * show.film.width / show.film.height)), height_px)
-        self._reels: dict[tuple[str, bool], _Reel] = {}
-        self._opening, self._drawing = threading.Lock(), threading.Lock()
-        self._reel(show.film.path, False)
+        self._reels, self._drawing = Reels(), threading.Lock()
+        self._reels.get(show.film.path, False)
         self._synthesis: OnnxModel | None = None
         self._inner = (0.0, 0.0, 1.0, 1.0)
         self.why_no_remake = self._open_generator()
@@ -128,30 +129,21 @@ class Painter:
         self._synthesis, self._inner = model, inner_of(model.facts)
         return ""
 
-    def _reel(self, path: Path, playing: bool) -> _Reel:
-        """A film's reader; another one for playing, which must not be sent to and fro by single pictures."""
-        with self._opening:
-            key = str(path), playing
-            if key not in self._reels:
-                reader = FilmReader(path)
-                reader.open()
-                self._reels[key] = _Reel(reader, threading.Lock())
-            return self._reels[key]
-
     def film(self, frame: int, playing: bool = False) -> Pixels:
         """The film's frame, at size. Raises RuntimeError and others where the film cannot be read there."""
         assert self.show.film.path is not None
-        reel = self._reel(self.show.film.path, playing)
+        reel = self._reels.get(self.show.film.path, playing)
+        assert isinstance(reel.reader, FilmReader)
         with reel.lock:
             return sized(reel.reader.picture(frame), self.size)
 
-    def _clip(self, number: int, at: int, playing: bool) -> Pixels:
-        path = self.show.clips.get(number)
-        if path is None:
-            return self._black()
-        reel = self._reel(path, playing)
-        with reel.lock:
-            return sized(reel.reader.picture(int(at / self.show.film.rate * reel.reader.rate)), self.size)
+    def _clip(self, work: Work, shot: Shot, frame: int, playing: bool) -> tuple[Pixels, bool]:
+        row = work.row(shot.number)
+        if not row.clip:
+            return self._black(), False
+        reel = self._reels.get(work.folder / row.clip, playing)
+        pixels, held = clip_picture(reel, shot, work.cuts, self.show.film, frame)
+        return sized(pixels, self.size), held
 
     def _black(self) -> Pixels:
         return np.zeros((self.size[1], self.size[0], 3), np.uint8)
@@ -173,26 +165,34 @@ class Painter:
     def remake(self, work: Work, frame: int, playing: bool = False) -> Pixels:
         """What the show plays at a film frame, at size."""
         mix = work.cuts.mix_at(frame)
-        row = work.row(mix.shot.number)
-        if row.source == "film":
-            return self.film(frame, playing)  # the film's own dissolves and fades are in it
         if self._glides(work, mix):
             assert mix.outgoing is not None
             old, new = self._ws(work, mix.outgoing.number, frame), self._ws(work, mix.shot.number, frame)
-            ws = (1 - mix.weight) * old + mix.weight * new
-            light = to_light(self.latent(ws.astype(np.float32)))
+            layers = [_Layer(1.0, self.latent(((1 - mix.weight) * old + mix.weight * new).astype(np.float32)))]
         else:
-            light = to_light(self._shot(work, mix.shot.number, frame, playing))
+            layers = self._layers(work, mix.shot, frame, 1.0 if mix.outgoing is None else mix.weight, playing)
             if mix.outgoing is not None:
-                light = mix.weight * light + (1 - mix.weight) * to_light(self._shot(work, mix.outgoing.number, frame, playing))
-        if mix.fade < 1:
-            light = mix.fade * light + (1 - mix.fade) * (1.0 if mix.fade_colour == "white" else 0.0)
+                layers += self._layers(work, mix.outgoing, frame, 1 - mix.weight, playing)
+        if len(layers) == 1 and (mix.fade >= 1 or layers[0].held):
+            return layers[0].pixels
+        colour = 1.0 if mix.fade_colour == "white" else 0.0
+        light = np.full((self.size[1], self.size[0], 3), 0, np.float32)
+        for layer in layers:
+            fade = 1.0 if layer.held else mix.fade
+            light += layer.weight * fade * to_light(layer.pixels) + np.float32(layer.weight * (1 - fade) * colour)
         return to_bytes(light)
 
     def _glides(self, work: Work, mix: Mix) -> bool:
         if mix.outgoing is None or work.row(mix.shot.number).entry != "glide":
             return False
-        return all(work.row(s.number).source == "generator" for s in (mix.shot, mix.outgoing))
+        return all(work.row(s.number).sources == ("generator",) for s in (mix.shot, mix.outgoing))
+
+    def _layers(self, work: Work, shot: Shot, frame: int, share: float, playing: bool) -> list[_Layer]:
+        """What one shot shows, of that weight in all: both of its sources only where both are seen."""
+        row = work.row(shot.number)
+        own = share * row.mix_at(frame)
+        seen = [(weight, source) for weight, source in ((own, row.source), (share - own, row.under)) if weight > 0]
+        return [_Layer(weight, *self._part(work, shot, source, frame, playing)) for weight, source in seen]
 
     def _ws(self, work: Work, number: int, frame: int) -> Array:
         walk = work.score.walks.get(work.row(number).walk) if work.score is not None else None
@@ -200,19 +200,17 @@ class Painter:
             raise ShowError(Problem(f"shot {number}", "has no walk", "a walk of the score", "cineml remap"))
         return walk.ws_at(frame)
 
-    def _shot(self, work: Work, number: int, frame: int, playing: bool) -> Pixels:
-        row, shot = work.row(number), work.cuts.by_number(number)
-        if row.source == "generator":
-            return self.latent(self._ws(work, number, frame))
-        if row.source == "clip" and shot is not None:
-            return self._clip(number, frame - shot.start, playing)
-        return self.film(frame, playing) if row.source == "film" else self._black()
+    def _part(self, work: Work, shot: Shot, source: str, frame: int, playing: bool) -> tuple[Pixels, bool]:
+        """(one source's picture of a shot, whether the film's fades are in it)."""
+        if source == "generator":
+            return self.latent(self._ws(work, shot.number, frame)), False
+        if source == "clip":
+            return self._clip(work, shot, frame, playing)
+        return (self.film(frame, playing), True) if source == "film" else (self._black(), False)
 
     def close(self) -> None:
         """Lets go of films and model, where nobody is using them."""
-        for reel in self._reels.values():
-            with reel.lock:
-                reel.reader.close()
+        self._reels.close()
         with self._drawing:
             if self._synthesis is not None:
                 self._synthesis.close()
@@ -239,9 +237,11 @@ def stamp(work: Work, number: int) -> str:
         if s is None:
             continue
         row = work.row(s.number)
-        told.update(repr((replace(s, number=0, label="", group=""), row.source, row.clip, row.entry)).encode())
+        told.update(repr((replace(s, number=0, label="", group=""), row.sources, row.clip, row.mix, row.entry)).encode())
+        if "clip" in row.sources:  # where its frames stand, and whether they are still those
+            told.update(repr((seen_frames(s, work.cuts), written_ns(work.folder / row.clip))).encode())
         walk = work.score.walks.get(row.walk) if work.score is not None else None
-        if walk is not None and row.source == "generator":
+        if walk is not None and "generator" in row.sources:
             told.update(walk_stamp(walk).encode())
     return told.hexdigest()[:12]
 

@@ -12,23 +12,26 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from player.show.config import read_show
-from player.show.cut_list import CutList, problems_of, read_csv, write_csv
+from player.show.cut_list import CutList, problems_of, read_csv
 from player.show.film import format_timecode
+from player.show.mixing import Mixing
 from player.show.problem import Problem, ShowError
-from player.show.score import Score, try_score, write_score
+from player.show.score import Score, try_score
 from player.show.show import Show
 from player.sources.film_reader import probe_film
 from tools.review_deeds import apply
 from tools.review_edit import SWAP, History, Work, is_same_work
+from tools.review_files import notes_of, write_commented, write_cuts
 from tools.review_pictures import stamp, walk_stamp
 from tools.review_walks import Candidate, candidates
+from tools.score_comments import Comments, comments_of
 
 MOST_PROBLEMS = 20  # told to the page
 KEY_ADDRESS = "/cineml/latent/key"
@@ -87,6 +90,12 @@ def _read(show: Show, cuts_path: Path, score_path: Path | None) -> tuple[CutList
     return cuts, reading.score if reading is not None else None
 
 
+def _mix_said(mix: Mixing) -> str:
+    if isinstance(mix, (int, float)):
+        return f"{mix:g}"
+    return ", ".join(f"{weight:g} at {frame}" for frame, weight in mix[:4]) + (" ..." if len(mix) > 4 else "")
+
+
 class Session:
     """A show under review. For any thread: every method holds one lock.
 
@@ -110,8 +119,10 @@ class Session:
         self.cuts_path = cuts_path
         called = frozenset(str(v) for cue in self.show.cues for address, v, _ in cue.sends if address == KEY_ADDRESS)
         cuts, score = _read(self.show, cuts_path, self.score_path)
-        self.first = Work(cuts, score, self.show.source, called)
+        folder = self.score_path.parent if self.score_path is not None else Path()
+        self.first = Work(cuts, score, self.show.source, called, folder, self._comments())
         self.history = History(self.first)
+        self._notes = notes_of(cuts_path)
         self.problems = self._told(reading.problems)
         self.said = ""
         self._seen = {p: _seen(p) for p in self.files}
@@ -162,7 +173,8 @@ class Session:
         with self.lock:
             seen = {p: _seen(p) for p in self.files}
             cuts, score = _read(self.show, self.cuts_path, self.score_path)
-            self.history = History(Work(cuts, score, self.show.source, self.work.kept))
+            self.history = History(replace(self.work, cuts=cuts, score=score, comments=self._comments()))
+            self._notes = notes_of(self.cuts_path)
             self._seen, self.said = seen, "read again from disk"
             self._after()
 
@@ -205,10 +217,11 @@ class Session:
             score, was = new.score, old.score if old is not None else None
             if score is not None and self.score_path is not None and (was is None or score is not was):
                 path = self.score_path
-                write_score(score, path)
-                put_back.append(lambda: write_score(was, path) if was is not None else None)
+                if old is not None and was is not None:
+                    put_back.append(lambda: write_commented(was, old.comments, path))
+                write_commented(score, new.comments, path)
             if old is None or new.cuts != old.cuts:
-                write_csv(new.cuts, self.cuts_path)
+                write_cuts(new.cuts, self._notes, self.cuts_path)
         except OSError as e:
             self.cuts_path.with_name(self.cuts_path.name + ".part").unlink(missing_ok=True)
             for undo in put_back:
@@ -219,6 +232,9 @@ class Session:
                                     "a folder that can be written, with room", "nothing was changed")) from None
         finally:
             self._seen = {p: _seen(p) for p in self.files}
+
+    def _comments(self) -> Comments:
+        return comments_of(self.score_path) if self.score_path is not None else Comments()
 
     def _back_up(self) -> None:
         """Before the first write: the files as they are, as `first` for good and as `before` until the next review."""
@@ -276,10 +292,11 @@ class Session:
             }  # fmt: skip
 
     def _again(self) -> list[int]:
-        """Shots whose pins or bans have changed since the review began: the next remap has to do them again."""
+        """Shots whose pins or bans have changed since the review began: the next remap has to do them again, but for those
+        that are locked, which it leaves as they are."""
         was = {r.walk: (r.pin, r.ban) for r in self.first.score.shots} if self.first.score is not None else {}
         rows = self.work.score.shots if self.work.score is not None else ()
-        return [r.number for r in rows if (r.pin, r.ban) != was.get(r.walk, ((), ()))]
+        return [r.number for r in rows if not r.lock and (r.pin, r.ban) != was.get(r.walk, ((), ()))]
 
     def _shot(self, number: int) -> dict[str, Any]:
         work = self.work
@@ -288,7 +305,8 @@ class Session:
             "number": number, "start": shot.start, "end": shot.end, "into": shot.into, "in_frames": shot.in_frames,
             "in_colour": shot.in_colour, "out": shot.out, "out_frames": shot.out_frames, "out_colour": shot.out_colour,
             "label": shot.label, "group": shot.group, "timecode": format_timecode(shot.start, work.cuts.rate),
-            "source": row.source, "walk": row.walk, "look": row.look, "entry": row.entry, "lock": row.lock,
+            "source": row.source, "sources": row.sources, "mix": _mix_said(row.mix),
+            "walk": row.walk, "look": row.look, "entry": row.entry, "lock": row.lock,
             "swap": str(row.extra.get(SWAP, "")), "pins": len(row.pin), "bans": len(row.ban), "stamp": stamp(work, number),
         }  # fmt: skip
 
@@ -301,7 +319,7 @@ class Session:
                 raise ShowError(Problem("shot", f"there is no shot {number}", f"1 to {len(work.cuts.shots)}"))
             walk = work.score.walks.get(row.walk) if work.score is not None else None
             pins, keys = {p.partition("@")[0] for p in row.pin}, []
-            if walk is not None and row.source == "generator":
+            if walk is not None and "generator" in row.sources:
                 mark = walk_stamp(walk)
                 for name, frame in zip(walk.names, (int(f) for f in walk.frames), strict=True):
                     keys.append({"name": name, "frame": frame, "inside": shot.start <= frame < shot.end, "stamp": mark,

@@ -12,6 +12,7 @@ from player.show.score import Score, ScoreShot
 from player.show.walk import Walk
 from tools.review_edit import SWAP, Work, fitted, marks_left, refuse, shot_of, with_row
 from tools.review_walks import free_name, joined, number_in, own_name, renamed
+from tools.score_comments import HEAD, Comments
 
 
 def _shifted(work: Work, shots: tuple[Shot, ...], old_of: Mapping[int, int], rows: Mapping[int, ScoreShot],
@@ -52,7 +53,21 @@ def _shifted(work: Work, shots: tuple[Shot, ...], old_of: Mapping[int, int], row
             made[new] = along(row, new)
     made |= {new: along(row, new) for new, row in rows.items()}
     score = replace(work.score, shots=tuple(made[n] for n in sorted(made)), walks=walks)
-    return replace(work, cuts=cuts, score=score)
+    return replace(work, cuts=cuts, score=score, comments=_moved(work.comments, new_of))
+
+
+def _moved(comments: Comments, new_of: Mapping[int, int]) -> Comments:
+    """The comments with their shots, by these new numbers; those of a shot that is no more go to the end."""
+    lines: dict[tuple[str, str], tuple[str, ...]] = {}
+    last = comments.last
+    for (number, key), told in comments.lines.items():
+        if number == HEAD:
+            lines[number, key] = told
+        elif int(number) in new_of:
+            lines[str(new_of[int(number)]), key] = told
+        else:
+            last += told
+    return Comments(lines, last)
 
 
 def _renamed_marks(row: ScoreShot, names: Mapping[str, str]) -> ScoreShot:
@@ -82,7 +97,7 @@ def split(work: Work, number: int, at: int) -> Work:
     if row is not None:
         rows[number + 1] = replace(row, entry="jump", extra={k: v for k, v in row.extra.items() if k != SWAP})
     made = _shifted(work, shots, old_of, rows)
-    if made.score is not None and row is not None and row.walk in made.score.walks and row.source == "generator":
+    if made.score is not None and row is not None and row.walk in made.score.walks and "generator" in row.sources:
         # A copy: what is done to one of the two must leave the other alone.
         if SWAP in row.extra:
             made = with_row(with_row(made, replace(made.row(number), lock=True)), replace(made.row(number + 1), lock=True))
@@ -133,7 +148,7 @@ def _joined_rows(work: Work, score: Score, number: int, boundary: int) -> Work:
     walks = dict(score.walks)
     if first is not None and second is not None:
         one = replace(first, lock=first.lock or second.lock)
-        if first.source == second.source == "generator" and first.walk in walks and second.walk in walks:
+        if all("generator" in r.sources for r in (first, second)) and first.walk in walks and second.walk in walks:
             after = walks[second.walk]
             # A copy that a split made is found again by its path, not by its name.
             pair = joined(walks[first.walk], after, boundary)

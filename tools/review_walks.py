@@ -146,7 +146,7 @@ def candidates(cuts: CutList, score: Score | None, number: int, folder: Path | N
         return []
     row = score.by_number(number)
     now = score.walks.get(row.walk) if row is not None else None
-    player = {r.walk: r.number for r in reversed(score.shots) if r.source == "generator"}
+    player = {r.walk: r.number for r in reversed(score.shots) if "generator" in r.sources}
     widths = {w.keys.shape[2] for w in score.walks.values()}
     found: list[Candidate] = []
 

@@ -76,7 +76,8 @@ def _with_value(text: str, table: str, key: str, value: str) -> str:
 
 
 def fill(path: Path, values: Values) -> None:
-    """Write the values into the show at `path`, whole or not at all. Raises ShowError."""
+    """Write the values into the show at `path`, whole or not at all; with another cut list, its free walks too (so that it
+    stays playable). Raises ShowError."""
     read_toml(path, "a show")
     try:
         text = filled(path.read_text(encoding="utf-8-sig"), values)
@@ -84,6 +85,10 @@ def fill(path: Path, values: Values) -> None:
         names = ", ".join(f"[{t}] {k} = {toml_value(v)}" for (t, k), v in values.items())
         raise ShowError(Problem(str(path), f"was left as it is: {e}", f"written by hand: {names}")) from None
     write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
+    if ("film", "cuts") in values:
+        from tools.new_walks import follow_cuts  # which needs what reads a model
+
+        follow_cuts(path)
 
 
 def show_beside(output: Path) -> Path | None:

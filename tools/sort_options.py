@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import re
 from pathlib import Path
@@ -98,6 +99,15 @@ def written_beside(output: Path) -> dict[str, Path]:
             "the record": output.with_suffix(".json")}  # fmt: skip
 
 
+def is_own_record(path: Path) -> bool:
+    """Whether a JSON file is what an earlier run wrote beside its sheet. The order is told by what it holds."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(told, dict) and told.get("tool") == "cineml sort"
+
+
 def place_problems(args: argparse.Namespace) -> list[Problem]:
     """What is wrong with where the results are to be written, or with the files that are read."""
     found = output_problems(args.output, (*SHEETS, ".npy"))
@@ -118,6 +128,9 @@ def place_problems(args: argparse.Namespace) -> list[Problem]:
         found.append(Problem(str(args.output), "would lie among the pictures that are sorted", "another folder for the sheet"))
     if args.order is not None and not args.order.is_file():
         found.append(Problem(str(args.order), "is no file", "the order of an earlier sheet, as CSV"))
+    if not found and not is_own_record(args.output.with_suffix(".json")):
+        found += [Problem(str(written), "is there already, and was not written by 'cineml sort'", "another name for -o")
+                  for what, written in written_beside(args.output).items() if what != "the order" and written.is_file()]
     for written in written_beside(args.output).values():
         if written.is_dir() and written != args.output:
             found.append(Problem(str(written), "is a folder, and is to be written", "another name for -o"))

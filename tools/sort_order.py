@@ -7,7 +7,8 @@
     0,0,4,f0096,96,walking,0
 
 A row with frozen = 1 keeps its picture in its cell on a re-run; row and column may be edited for that. A row without a
-name is a hole, and may be frozen too. Rows and columns count from 0, from the upper left.
+name is a hole, and may be frozen too. Rows of pictures that are not there this time, frozen or labelled, wait at the end with
+index -1, so that sorting a part of the pictures loses nothing. Rows and columns count from 0, from the upper left.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from player.show.problem import Problem, ShowError, nearest
@@ -40,7 +41,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Order:
-    """A whole sheet's cells; rows and columns as the head says, 0 where it does not."""
+    """A whole sheet's cells, and after them those that wait; rows and columns as the head says, 0 where it does not."""
 
     rows: int
     columns: int
@@ -55,11 +56,24 @@ def format_order(order: Order, title: str) -> str:
     """The CSV text; parse_order reads it back."""
     out = io.StringIO()
     out.write(f"# cineml sort: {title}\n# rows: {order.rows}\n# columns: {order.columns}\n")
+    return out.getvalue() + ",".join(COLUMNS) + "\n" + format_rows(order.cells)
+
+
+def format_rows(cells: Sequence[Cell]) -> str:
+    """Cells as lines of the CSV."""
+    out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for c in order.cells:
+    for c in cells:
         writer.writerow([c.row, c.column, c.index, c.name, c.frame if c.frame >= 0 else "", c.label, int(c.frozen)])
     return out.getvalue()
+
+
+def waiting_of(before: Order | None, names: Sequence[str], labelled: bool) -> tuple[Cell, ...]:
+    """The cells of an earlier order that a person may have worked on, of pictures that are not among `names`: the frozen ones
+    and, where asked for, the labelled ones."""
+    there = set(names)
+    cells = before.cells if before is not None else ()
+    return tuple(replace(c, index=-1) for c in cells if c.name and c.name not in there and (c.frozen or (labelled and c.label)))
 
 
 def read_order(path: Path) -> Order:

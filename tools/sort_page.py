@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.page import GROUND, data_element, document, jpeg_source, text
-from tools.sort_order import COLUMNS, Order
+from tools.sort_order import COLUMNS, Order, format_rows
 from tools.sort_page_script import SCRIPT
 from tools.sort_sheet import GAP, NO_LABEL, colours_of, mosaic
 
@@ -87,13 +87,14 @@ def strips_of(layout: NDArray[np.int64], thumbs: Pixels) -> list[dict[str, Any]]
 
 def page(title: str, order: Order, layout: NDArray[np.int64], thumbs: Pixels, groups: Mapping[str, Sequence[int]],
          told: str) -> str:  # fmt: skip
-    """The whole page. title: the sheet's file name. order: its cells, row by row. thumbs: uint8 [N, h, w, 3]. told: a line on
-    how it was made."""
+    """The whole page. title: the sheet's file name. order: its cells, row by row, and those that wait. thumbs: uint8
+    [N, h, w, 3]. told: a line on how it was made."""
     height, width = thumbs.shape[1:3]
     colours = {label: f"#{bytes(colour).hex()}" for label, colour in colours_of(groups).items()}
     data = {
         "title": title, "rows": order.rows, "columns": order.columns, "width": width, "height": height, "gap": GAP,
-        "head": COLUMNS, "cells": [[c.index, c.name, c.frame, c.label, int(c.frozen)] for c in order.cells],
+        "head": COLUMNS, "cells": [[c.index, c.name, c.frame, c.label, int(c.frozen)] for c in order.cells[: layout.size]],
+        "waiting": format_rows(order.cells[layout.size :]),
         "groups": [[label, label or NO_LABEL, colours[label], len(members)] for label, members in groups.items()],
         "strips": strips_of(layout, thumbs),
     }  # fmt: skip

@@ -224,7 +224,7 @@ byId('list').onclick = () => save(stem + '.selection.txt', names());
 byId('table').onclick = () => save(stem + '.selection.csv', data.head.join() + '\n' +
   chosenCells().map(rowOf).join('\n') + '\n');
 byId('order').onclick = () => save(stem + '.csv', '# cineml sort: ' + data.title + '\n# rows: ' + data.rows + '\n# columns: ' +
-  data.columns + '\n' + data.head.join() + '\n' + cells.map((_, i) => rowOf(i)).join('\n') + '\n');
+  data.columns + '\n' + data.head.join() + '\n' + cells.map((_, i) => rowOf(i)).join('\n') + '\n' + data.waiting);
 byId('none').onclick = () => { selected.clear(); changed(); };
 byId('freeze').onclick = freeze;
 byId('swap').onclick = swap;

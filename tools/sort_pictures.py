@@ -36,7 +36,7 @@ from tools.sort_options import (
     shape_of,
     written_beside,
 )
-from tools.sort_order import Order, cells_of, format_order, read_order
+from tools.sort_order import Cell, Order, cells_of, format_order, read_order, waiting_of
 from tools.whole_file import write_whole
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ class Grid:
 @dataclass(frozen=True)
 class Material:
     """What is sorted, and where to. features [N, d]; kind: what made them. frames: film frames int64 [N] or None. labels: one a
-    picture, or (). thumbs: uint8 [N, h, w, 3], None where only a layout is asked for. sha256: of what was read."""
+    picture, or (). thumbs: uint8 [N, h, w, 3], None where only a layout is asked for. sha256: of what was read. waiting: cells
+    of an earlier order whose pictures are not there."""
 
     features: NDArray[np.float64]
     kind: str
@@ -75,6 +76,7 @@ class Material:
     grid: Grid
     thumbs: Pixels | None
     sha256: dict[str, str]
+    waiting: tuple[Cell, ...] = ()
 
 
 def open_model(args: argparse.Namespace) -> tuple[Source | None, Checkpoint | None]:
@@ -131,7 +133,8 @@ def material_of(args: argparse.Namespace, before: Order | None) -> Material:
         names = tuple(f"{i:0{len(str(len(values) - 1))}d}" for i in range(len(values)))
         grid, labels = grid_of(args, names, 1.0, before), labels_of(args, names, None, before)
         thumbs = None if is_layout(args.output) else colour_tiles(values)
-        return Material(values, "given", names, None, labels, grid, thumbs, {args.source.name: file_sha256(args.source)})
+        return Material(values, "given", names, None, labels, grid, thumbs, {args.source.name: file_sha256(args.source)},
+                        waiting_of(before, names, args.groups is None))
     source, checkpoint = open_model(args)
     pictures = pictures_at(args.source, source, args.start, args.end, args.every)
     height, width = next(iter(pictures.read())).shape[:2]
@@ -151,7 +154,8 @@ def material_of(args: argparse.Namespace, before: Order | None) -> Material:
     if looker is not None:
         features = looker.finish()
     assert features is not None
-    return Material(features, kind, pictures.names, pictures.frames, labels, grid, thumbs, hashes)
+    return Material(features, kind, pictures.names, pictures.frames, labels, grid, thumbs, hashes,
+                    waiting_of(before, pictures.names, args.groups is None))
 
 
 def look_at(args: argparse.Namespace, pictures: Pictures, grid: Grid, shape: tuple[int, int],
@@ -221,11 +225,11 @@ def grid_of(args: argparse.Namespace, names: Sequence[str], aspect: float, befor
     kept = np.full((rows, columns), FREE, np.int64)
     found, gone = [], []
     for cell in frozen:
-        if cell.row >= rows or cell.column >= columns:
+        if cell.name and cell.name not in number:
+            gone.append(cell.name)
+        elif cell.row >= rows or cell.column >= columns:
             found.append(Problem(f"frozen {cell.name or 'hole'}", f"stands in row {cell.row}, column {cell.column}",
                                  f"rows 0 to {rows - 1}, columns 0 to {columns - 1}"))  # fmt: skip
-        elif cell.name and cell.name not in number:
-            gone.append(cell.name)
         else:
             kept[cell.row, cell.column] = number[cell.name] if cell.name else HOLE
     if not found and (room := rows * columns - int((kept == HOLE).sum())) < count:
@@ -235,7 +239,7 @@ def grid_of(args: argparse.Namespace, names: Sequence[str], aspect: float, befor
         raise ShowError(found)
     if gone:
         more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
-        print(f"no longer there, so not kept: {gone[0]}{more}", file=sys.stderr)
+        print(f"not there this time, so waiting at the end of the order: {gone[0]}{more}", file=sys.stderr)
     holes = rows * columns - count - int((kept == HOLE).sum())
     tidy = holes < columns if args.holes is None else args.holes == "end"
     return Grid(rows, columns, kept, tidy)
@@ -322,7 +326,8 @@ def outputs_of(args: argparse.Namespace, material: Material, layout: NDArray[np.
     groups = groups_of(labels, [int(i) for i in layout.reshape(-1) if i >= 0]) if labels else {}
     frozen = {(int(y), int(x)) for y, x in np.argwhere(grid.kept != FREE)}
     frames = None if material.frames is None else material.frames.tolist()
-    order = Order(grid.rows, grid.columns, cells_of(layout.tolist(), material.names, frames, labels, frozen))
+    cells = cells_of(layout.tolist(), material.names, frames, labels, frozen)
+    order = Order(grid.rows, grid.columns, (*cells, *material.waiting))
     sheet = draw_sheet(layout, material.thumbs, groups)
     kind = {".png": "PNG", ".webp": "WEBP"}.get(args.output.suffix.lower(), "JPEG")
     text = format_order(order, args.output.name)

@@ -7,7 +7,7 @@ import hashlib
 import io
 import re
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from player.show.problem import Problem, ShowError
-from tools.train_source import film_pictures, film_range, kind_of, picture_names, read_pictures, survey_film
+from tools.train_source import (
+    film_geometry,
+    film_pictures,
+    film_range,
+    kind_of,
+    picture_names,
+    read_pictures,
+    survey_film,
+)
 
 if TYPE_CHECKING:
     from tools.remap_generator import Source
@@ -26,6 +34,7 @@ Pixels = NDArray[np.uint8]
 Kind = Literal["film", "folder", "zip", "latents"]
 DRAWN_AT_ONCE = 4
 TABLE = "frames.csv"
+HUGE = 1e100
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,18 @@ def pictures_at(path: Path, model: Source | None, start: str | None, end: str | 
     else:
         hashes = {path.name: file_sha256(path)}
     frames = frames_told(path, names)
-    return Pictures(kind, names, frames_in(names) if frames is None else frames, lambda: read_pictures(path, names, 3), hashes)
+    inner = (film_geometry(path) or {}).get("inner")  # a film's part of padded squares, which all else says nothing about it
+    return Pictures(kind, names, frames_in(names) if frames is None else frames,
+                    lambda: (within(p, inner) for p in read_pictures(path, names, 3)), hashes)
+
+
+def within(picture: Pixels, inner: Sequence[int] | None) -> Pixels:
+    """The rectangle `inner` [x, y, w, h] of a picture uint8 [h, w, 3]; all of one that it does not lie in."""
+    if inner is None:
+        return picture
+    x, y, w, h = inner
+    part = picture[y : y + h, x : x + w]
+    return part if part.shape[:2] == (h, w) else picture
 
 
 def frames_told(path: Path, names: tuple[str, ...]) -> NDArray[np.int64] | None:
@@ -104,16 +124,15 @@ def film_frames(path: Path, start: str | None, end: str | None, every: int | Non
     """Every so manieth frame of a film, one a second where nobody says. The film is read once to its end to count them."""
     import av
 
+    from player.sources.film_reader import probe_film
+
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise ShowError(Problem(str(path), "has no picture", "a film that FFmpeg can read"))
-            stream = container.streams.video[0]
-            rate = Fraction(stream.average_rate or 24)
-            count = sum(1 for packet in container.demux(stream) if packet.size and not packet.is_discard)
+        with av.open(str(path)):
+            pass  # whether it is a film at all: what sort takes besides is said here
     except (av.FFmpegError, OSError) as error:
         raise ShowError(Problem(str(path), f"cannot be read as a picture or film ({error})", "a folder or zip of pictures, "
                                 "a film, latents.npz or features.npy")) from None  # fmt: skip
+    rate, count, _, _ = probe_film(path)
     first, last = film_range(start, end, rate)
     step = every or max(1, round(rate))
     frames = np.arange(first, min(count if last is None else last, count), step, dtype=np.int64)
@@ -160,10 +179,7 @@ def latent_pictures(path: Path, model: Source | None, start: str | None, end: st
             given = None if c is None else torch.from_numpy(c[rows]).to(device)
             for pixels in synthesised(generator, ws_of(generator, values, given, Truncation()), "const", device):
                 picture = over_ground(pixels)
-                if inner is not None:
-                    x, y, w, h = inner
-                    picture = picture[y : y + h, x : x + w]
-                yield picture
+                yield within(picture, inner)
 
     names = tuple(latents.names[int(i)] for i in chosen)
     frames = None if latents.frames is None else latents.frames[chosen]
@@ -188,4 +204,5 @@ def read_features(path: Path, count: int | None = None) -> NDArray[np.float64]:
     finite = np.isfinite(values).all(axis=1)
     if not finite.all():
         raise ShowError(Problem(str(path), f"is not finite in row {int(np.argmin(finite))}", wanted))
-    return values
+    most = float(np.abs(values).max())
+    return values / most if most > HUGE else values  # only how far they lie apart counts, and squares of these are not finite

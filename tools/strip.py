@@ -30,7 +30,7 @@ from tools.strip_density import Tone, read_densities, tone_of
 from tools.strip_draw import LAYERS, aperture_of, draw_sheet
 from tools.strip_measures import MM_AN_INCH, measures_of
 from tools.strip_options import Wanted, arguments, record_of, wanted_of
-from tools.strip_pdf import MOST_BYTES, PdfFile, PdfPage, encoded
+from tools.strip_pdf import MOST_BYTES, PdfFile, PdfPage, encoded, lacking
 from tools.strip_sheet import Film, Layout, Placed, dots, layout_of, placed, snapped
 from tools.strip_source import Frames, chosen, frames_at
 from tools.whole_file import write_whole
@@ -151,6 +151,9 @@ def plan(job: Job) -> int:
     for line in job.facts():
         print(line)
     print(f"{job.cover_pages + job.layout.sheets} pages, about {about / 1e6:.3g} MB.")
+    if lost := lacking(job.frames.path.name):
+        told = f"the sheets' font has no letters for {' '.join(lost)}: ? is printed for each in the film's name"
+        print(told, file=sys.stderr)
     if about > MOST_BYTES:
         given = f"would have about {about / 1e9:.3g} GB"
         raise ShowError(Problem(str(wanted.output), given, "10 GB in one PDF", "--start and --end, --coding jpeg, fewer --dpi"))
@@ -210,7 +213,8 @@ def write(job: Job) -> None:
 
     write_whole(job.wanted.output, fill)
     text = json.dumps(record(job), indent=1, ensure_ascii=False) + "\n"
-    write_whole(record_of(job.wanted.output), lambda part: part.write_text(text, encoding="utf-8"))
+    # A name of bytes that are no UTF-8 is held as halves of letters, which JSON knows as \uXXXX.
+    write_whole(record_of(job.wanted.output), lambda part: part.write_text(text, encoding="utf-8", errors="backslashreplace"))
     size = job.wanted.output.stat().st_size
     progress.done(f"{job.wanted.output}: {job.cover_pages + job.layout.sheets} pages, {size / 1e6:.3g} MB")
 

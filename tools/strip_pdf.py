@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import unicodedata
 import zlib
 from array import array
 from collections.abc import Iterator, Sequence
@@ -73,9 +74,19 @@ def paeth(pixels: npt.NDArray[np.uint8]) -> bytes:
     return rows.tobytes()
 
 
+def printable(text: str) -> str:
+    """The text as the PDF's own font sets it: letters with their accents in one piece, which in file names some are not."""
+    return unicodedata.normalize("NFC", text)
+
+
+def lacking(text: str) -> str:
+    """The letters that the PDF's own font has none for, each once, in their order; ? is printed in their place."""
+    return "".join(c for c in dict.fromkeys(printable(text)) if not c.encode("cp1252", "ignore"))
+
+
 def text_width(text: str, size_mm: float) -> float:
     """How long a line of Helvetica is, in mm."""
-    return size_mm * sum(_WIDTHS[ord(c) - 32] if 32 <= ord(c) < 127 else 556 for c in text) / 1000
+    return size_mm * sum(_WIDTHS[ord(c) - 32] if 32 <= ord(c) < 127 else 556 for c in printable(text)) / 1000
 
 
 def wrapped(text: str, size_mm: float, room_mm: float) -> list[str]:
@@ -166,7 +177,7 @@ def _string(text: str) -> str:
     """A PDF string, in ASCII whatever is in the text."""
     if text.isascii():
         return "(" + text.replace("\\", r"\\").replace("(", r"\(").replace(")", r"\)") + ")"
-    return "<FEFF" + text.encode("utf-16-be").hex().upper() + ">"
+    return "<FEFF" + text.encode("utf-16-be", "replace").hex().upper() + ">"
 
 
 class PdfPage:
@@ -236,7 +247,7 @@ class PdfPage:
         self._show(text, size_mm, False, grey, f"0 1 {1 if mirrored else -1} 0 {where}")
 
     def _show(self, text: str, size_mm: float, bold: bool, grey: float, matrix: str) -> None:
-        shown = text.encode("cp1252", "replace").decode("latin-1")
+        shown = printable(text).encode("cp1252", "replace").decode("latin-1")
         escaped = shown.replace("\\", r"\\").replace("(", r"\(").replace(")", r"\)")
         size = number(size_mm * POINTS_A_MM)
         self._parts.append(f"BT {number(grey)} g /F{int(bold)} {size} Tf {matrix} Tm ({escaped}) Tj ET")

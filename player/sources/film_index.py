@@ -30,9 +30,9 @@ def open_container(path: Path) -> Any:
         raise ShowError(Problem(str(path), "is missing" if not path.exists() else "is not a file", "a film"))
     try:
         container = av.open(str(path))
-    except (av.error.FFmpegError, ValueError) as e:
-        hint = "copy it again" if "moov" in str(e).lower() or path.stat().st_size else "it is empty"
-        raise ShowError(Problem(str(path), "is no film, or its end is missing", "a film that FFmpeg can read", hint)) from None
+    except (av.error.FFmpegError, ValueError):
+        given = "is no film, or its end is missing" if path.stat().st_size else "is no film: it is empty"
+        raise ShowError(Problem(str(path), given, "a film that FFmpeg can read", "copy it again")) from None
     if not any(s.codec_context is not None for s in container.streams.video):
         container.close()
         raise ShowError(Problem(str(path), "holds no picture", "a film that FFmpeg can read"))

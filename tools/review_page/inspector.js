@@ -15,7 +15,10 @@ export function element(name, about = {}, children = []) {
 }
 
 function choice(id, label, values, value, take) {
-  const made = element('select', { id, 'aria-label': label, onchange: e => take(e.target.value) },
+  // Chosen by pointer it lets the focus go: the page's keys would be taken for the first letters of its words.
+  let pointed = false;
+  const made = element('select', { id, 'aria-label': label, onpointerdown: () => { pointed = true; },
+    onkeydown: () => { pointed = false; }, onchange: e => { if (pointed) e.target.blur(); take(e.target.value); } },
     values.map(v => element('option', { value: v, textContent: v })));
   made.value = value;
   return made;
@@ -72,7 +75,8 @@ export class Inspector {
       element('div', {}, [lock, element('span', { className: 'faint' }, 'remap leaves its walk alone')])]));
     parts.push(field('Plays', choice('source', 'What the shot plays', sources, shot.source,
       source => this.edit({ deed: 'source', shot: shot.number, source })),
-    element('span', { className: 'faint' }, shot.source === 'generator' ? shot.walk + (shot.swap ? `, from ${shot.swap}` : '') : '')));
+    element('span', { className: 'faint' }, shot.sources.includes('generator') ? shot.walk + (shot.swap ? `, from ${shot.swap}` : '') : '')));
+    if (shot.sources.length > 1) parts.push(element('p', { className: 'faint', id: 'mix' }, `over ${shot.sources[1]}, mix ${shot.mix}`));
     if (shot.into === 'dissolve') {
       parts.push(field('Enters by', choice('entry', 'How the walk enters', ['jump', 'glide'], shot.entry,
         entry => this.edit({ deed: 'entry', shot: shot.number, entry }))));
@@ -110,16 +114,17 @@ export class Inspector {
     if (!details || !state.has_score) return [];
     const at = Math.floor((shot.start + shot.end) / 2);
     const shown = this.all === shot.number ? details.candidates : details.candidates.filter((c, i) => i < FIRST || c.id === looking);
-    const cards = shown.map((c, i) => {
+    // Ids by what they are of, not by their place: the focus that comes back must not be on another walk's button.
+    const cards = shown.map(c => {
       const image = element('img', { loading: 'lazy', alt: `What ${c.why} would show here`,
         src: picture('candidate', { shot: shot.number, id: c.id, frame: at, h: 72, v: `${c.stamp} ${shot.start} ${shot.end}` }) });
       image.style.aspectRatio = `${state.size[0]} / ${state.size[1]}`;
       const seen = looking === c.id;
       return element('li', { className: c.near ? 'card near' : 'card' }, [image, element('div', {}, [
         element('p', {}, c.why), element('div', { className: 'row' }, [
-          element('button', { id: `look-${i}`, type: 'button', 'aria-pressed': String(seen), 'aria-label': `Look at ${c.why}`,
+          element('button', { id: `look ${c.id}`, type: 'button', 'aria-pressed': String(seen), 'aria-label': `Look at ${c.why}`,
             onclick: () => this.look(seen ? null : c) }, 'Look'),
-          element('button', { id: `use-${i}`, type: 'button', 'aria-label': `Use ${c.why}`,
+          element('button', { id: `use ${c.id}`, type: 'button', 'aria-label': `Use ${c.why}`,
             onclick: () => this.edit({ deed: 'swap', shot: shot.number, candidate: c.id }) }, 'Use')])])]);
     });
     const told = state.why_no_remake ? `No pictures of them: ${state.why_no_remake}` : '';
@@ -133,8 +138,8 @@ export class Inspector {
 
   keys(state, shot, details) {
     if (!details || !(details.keys.length + details.elsewhere.length)) return [];
-    const one = (k, i) => {
-      const mark = (what, text) => element('button', { id: `${what}-${i}`, type: 'button', className: what,
+    const one = k => {
+      const mark = (what, text) => element('button', { id: `${what} ${k.name}`, type: 'button', className: what,
         'aria-pressed': String(k.mark === what), 'aria-label': `${text} ${k.name}`,
         onclick: () => this.edit({ deed: 'key', shot: shot.number, name: k.name, mark: k.mark === what ? '' : what }) }, text);
       const image = element('img', { loading: 'lazy', alt: '', src: picture('key', { name: k.name, h: 72, v: k.stamp || '' }) });

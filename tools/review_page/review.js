@@ -3,7 +3,7 @@
 import { get, picture, post } from './ask.js';
 import { element, Inspector } from './inspector.js';
 import { Player } from './player.js';
-import { Timeline } from './timeline.js';
+import { played, Timeline } from './timeline.js';
 
 const at = id => document.getElementById(id);
 const AROUND = 5; // frames shown before the cut, and after it
@@ -38,8 +38,8 @@ function right() {
       still: frame => picture('candidate', { shot: s.number, id: candidate.id, frame, h: state.size[1],
         v: `${candidate.stamp} ${s.start} ${s.end}` }) };
   }
-  if (!state.has_score || (s.source === 'generator' && state.why_no_remake)) return null;
-  return { text: `Remake${s.source === 'generator' ? '' : `: ${s.source}`}`, mark: s.stamp, play: { kind: 'remake', shot: s.number },
+  if (!state.has_score || (s.sources.includes('generator') && state.why_no_remake)) return null;
+  return { text: `Remake${played(s) === 'generator' ? '' : `: ${played(s)}`}`, mark: s.stamp, play: { kind: 'remake', shot: s.number },
     still: frame => picture('remake', { frame, h: state.size[1], v: s.stamp }) };
 }
 
@@ -104,12 +104,14 @@ async function learn() {
   const number = chosen;
   try {
     const found = await get(`api/shot?shot=${number}`);
-    if (number === chosen) { details = found; show(); }
+    if (number === chosen && found.version >= state.version) { details = found; show(); }
   } catch (e) { say(e.message); }
 }
 
-/** Takes a state from the server. The chosen shot stays the one at the frame that is seen, whatever its number is now. */
+/** Takes a state from the server, but for one that comes after a newer one: the next deed would be sent with its version. The
+ * chosen shot stays the one at the frame that is seen, whatever its number is now. */
 function take(next) {
+  if (state && next.version < state.version) return;
   const frame = player.frame, was = state && shot();
   state = next;
   const same = was && state.shots[chosen - 1];
@@ -129,10 +131,13 @@ function choose(number, frame) {
   learn();
 }
 
-/** Sends deeds one after another: each knows the state that the one before it has made. */
-function send(path, body) {
+/** Sends deeds one after another: each knows the state that the one before it has made, and one that is given as a function is
+ * made of that state (null: there is nothing to do). */
+function send(path, deed) {
   queue = queue.then(async () => {
     try {
+      const body = typeof deed === 'function' ? deed() : deed;
+      if (!body) return;
       const next = await post(path, { ...body, version: state.version });
       if (body.deed === 'swap') looking = null;
       if (body.deed === 'split') { chosen = body.shot + 1; }
@@ -174,10 +179,18 @@ function mark(what) {
   if (found) edit({ deed: 'key', shot: chosen, name: found.name, mark: found.mark === what ? '' : what });
 }
 
+/** A deed that depends on what the chosen shot is by then. */
+function editShot(made) {
+  const number = chosen;
+  edit(() => (state.shots[number - 1] ? made(state.shots[number - 1]) : null));
+}
+
 function longer(by) {
-  const s = shot();
-  if (s.into === 'cut') say('This shot comes in by a cut; choose dissolve or fade first.');
-  else edit({ deed: 'in', shot: chosen, kind: s.into, frames: s.in_frames + by, colour: s.in_colour });
+  editShot(s => {
+    if (s.into !== 'cut') return { deed: 'in', shot: s.number, kind: s.into, frames: s.in_frames + by, colour: s.in_colour };
+    say('This shot comes in by a cut; choose dissolve or fade first.');
+    return null;
+  });
 }
 
 function keys(open = at('keys').hidden) {
@@ -186,12 +199,12 @@ function keys(open = at('keys').hidden) {
 }
 
 const DEEDS = {
-  ' ': () => player.toggle(), j: () => choose(chosen + 1), k: () => choose(chosen - 1),
+  j: () => choose(chosen + 1), k: () => choose(chosen - 1),
   ',': () => step(-1), '.': () => step(1),
   '[': () => edit({ deed: 'nudge', shot: chosen, by: -1 }), ']': () => edit({ deed: 'nudge', shot: chosen, by: 1 }),
   '{': () => after(-1), '}': () => after(1), d: () => longer(1), D: () => longer(-1),
   x: () => edit({ deed: 'split', shot: chosen, at: player.frame }), m: () => edit({ deed: 'join', shot: chosen }),
-  l: () => edit({ deed: 'lock', shot: chosen, on: !shot().lock }), p: () => mark('pin'), b: () => mark('ban'),
+  l: () => editShot(s => ({ deed: 'lock', shot: s.number, on: !s.lock })), p: () => mark('pin'), b: () => mark('ban'),
   t: () => at('shot-label').focus(), g: () => at('shot-group').focus(),
   u: () => send('api/undo', {}), U: () => send('api/redo', {}), '?': () => keys(), Escape: () => keys(false),
 };
@@ -206,6 +219,8 @@ function step(by) {
   player.seek(player.frame + by);
 }
 
+const WRITTEN_IN = 'input[type=text], input[type=number]';
+
 document.addEventListener('keydown', e => {
   if (!state || e.altKey) return;
   const on = e.target instanceof Element ? e.target : document.body;
@@ -216,13 +231,19 @@ document.addEventListener('keydown', e => {
     }
     return;
   }
-  if (on.matches('input[type=text], input[type=number], select')) return;
-  if (e.key === ' ' && on.matches('button:not(.shot), input')) return;
+  if (on.matches(WRITTEN_IN)) return;
+  if (e.key === ' ') { // never a button that was clicked last and still has the focus: Enter presses those
+    e.preventDefault();
+    if (!e.repeat) player.toggle();
+    return;
+  }
+  if (on.matches('select')) return;
+  if (e.key === 'Enter' && on.matches('input[type=checkbox]')) on.click();
   const deed = DEEDS[e.key];
   if (deed) { e.preventDefault(); deed(); }
 });
 // A button under the focus would be pressed when Space goes up again.
-document.addEventListener('keyup', e => { if (e.key === ' ' && e.target.matches && e.target.matches('.shot')) e.preventDefault(); });
+document.addEventListener('keyup', e => { if (e.key === ' ' && e.target.matches && !e.target.matches(WRITTEN_IN)) e.preventDefault(); });
 
 at('undo').addEventListener('click', DEEDS.u);
 at('redo').addEventListener('click', DEEDS.U);

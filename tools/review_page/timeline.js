@@ -9,6 +9,9 @@ export function middle(shot) {
   return Math.floor(first < last ? (first + last) / 2 : (shot.start + shot.end) / 2);
 }
 
+/** What a shot plays, in words. */
+export const played = shot => shot.sources.join(' over ');
+
 function hue(text) {
   let sum = 7;
   for (const c of text) sum = (sum * 31 + c.codePointAt(0)) % 3600;
@@ -65,9 +68,9 @@ export class Timeline {
       img.style.aspectRatio = ratio;
       return img;
     };
-    const marks = [shot.swap ? `plays ${shot.swap}` : '', state.has_score && shot.source !== 'generator' ? shot.source : '',
+    const marks = [shot.swap ? `plays ${shot.swap}` : '', state.has_score && played(shot) !== 'generator' ? played(shot) : '',
       shot.pins ? `${shot.pins} pinned` : '', shot.bans ? `${shot.bans} banned` : ''].filter(Boolean);
-    const remade = shot.source !== 'generator' || !state.why_no_remake;
+    const remade = !shot.sources.includes('generator') || !state.why_no_remake;
     return element('button', { type: 'button', className: 'shot', 'data-shot': shot.number }, [
       image('film'), state.has_score && remade ? image('remake', { v: shot.stamp }) : null,
       element('span', { className: 'number' }, [

@@ -1,0 +1,300 @@
+"""Where propagated frames stand, which of them are there, and what made them: so that a stopped run goes on, another job is not
+mixed into it, and no file of a person's is ever written over.
+
+A frame counts as ours where the log has its very bytes. A frame that somebody has changed since is theirs: it stays. The log's
+line is written before the frame is, so that a frame without a line is never ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import hashlib
+import importlib.metadata
+import io
+import json
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from player.show.problem import Problem, ShowError
+from tools.film_dataset_png import png
+from tools.keyframes_options import is_film
+from tools.whole_file import make_folder, write_whole, writing
+
+TOOL = "cineml keyframes propagate"
+TABLE = "frames.csv"
+COLUMNS = ("frame", "file", "shot", "keys", "error", "sha256", "job")
+PACKAGES = ("cineml", "numpy", "numba", "opencv-python", "opencv-python-headless", "scipy", "av", "pillow")
+LEVEL = 4  # of zlib: painted strokes pack badly, and the synthesis takes seconds
+
+
+@dataclass(frozen=True)
+class Row:
+    """A frame that was written. shot: its number. keys: the film frames it was made from, 'film' where it is the film's own.
+    error: mean matching error. sha256: of the file. job: code of the options and inputs that made it."""
+
+    frame: int
+    file: str
+    shot: int
+    keys: str
+    error: float
+    sha256: str
+    job: str = ""
+
+
+@dataclass(frozen=True)
+class Place:
+    """output: as asked for. folder: of the PNGs. work: what is only needed on the way, and logs. record: options, inputs,
+    versions. table: of the frames."""
+
+    output: Path
+    folder: Path
+    work: Path
+    record: Path
+    table: Path
+    film: bool
+
+    def logs(self) -> list[Path]:
+        """Of what was written since the table was."""
+        with contextlib.suppress(OSError):
+            return sorted(self.work.glob("log-*.tsv"))
+        return []
+
+
+def place_of(output: Path) -> Place:
+    """The files of an output."""
+    work = output.with_name(output.name + ".work")
+    if is_film(output):
+        return Place(output, work / "frames", work, output.with_name(output.name + ".json"),
+                     output.with_name(output.name + ".frames.csv"), True)  # fmt: skip
+    return Place(output, output, work, output / "options.json", output / TABLE, False)
+
+
+def place_problems(place: Place, film: Path, folders: Mapping[str, Path | None],
+                   files: Mapping[str, Path | None]) -> list[Problem]:  # fmt: skip
+    """What is wrong with where the result is to stand. folders, files: what is read, by what it is."""
+    output = Path(os.path.abspath(place.output))
+    allowed = "a name of its own"
+    for what, path in {"the film": film, **folders, **files}.items():
+        if path is not None and _same(output, path):
+            return [Problem(f"-o {place.output}", f"is {what}, which would be lost", allowed)]
+    inputs = {**folders, **({"the film's frames": film} if film.is_dir() else {})}
+    for what, path in inputs.items():
+        if path is not None and path.is_dir() and Path(os.path.abspath(path)) in output.parents:
+            return [Problem(f"-o {place.output}", f"would lie among {what}", "another folder")]
+    if place.film and place.output.is_dir():
+        return [Problem(f"-o {place.output}", "is a folder", "the name of a film, or of a folder without such an ending")]
+    if not place.film and place.output.exists() and not place.output.is_dir():
+        return [Problem(f"-o {place.output}", "is a file", "a folder for the frames, or the name of a film")]
+    if place.work.exists() and not place.work.is_dir():
+        return [Problem(str(place.work), "is a file, where the work is to be kept", "another -o")]
+    if not output.parent.is_dir():
+        given = f"lies in {str(place.output.parent)!r}, which is {'no folder' if output.parent.exists() else 'not there'}"
+        return [Problem(f"-o {place.output}", given, "a folder that is there")]
+    return []
+
+
+def _same(a: Path, b: Path) -> bool:
+    try:
+        return a.samefile(b) if a.exists() and b.exists() else os.path.abspath(a) == os.path.abspath(b)
+    except OSError:  # a name that no file system takes; opening it says so
+        return False
+
+
+# --- what is there
+
+
+def read_rows(place: Place) -> dict[int, Row]:
+    """The frames that were written so far, from the table and from the logs after it."""
+    found: dict[int, Row] = {}
+    for path, delimiter in [(place.table, ","), *((log, "\t") for log in place.logs())]:
+        try:
+            lines = path.read_text(encoding="utf-8").split("\n")[:-1]  # what follows the last line end is half a line
+        except (OSError, UnicodeDecodeError):
+            continue
+        for cells in csv.reader(lines, delimiter=delimiter):
+            if (row := _row(cells)) is not None:
+                found[row.frame] = row
+    return found
+
+
+def _row(cells: Sequence[str]) -> Row | None:
+    """A line of the table; None for its head, and for what is none."""
+    try:
+        frame, file, shot, keys, error, sha256, *job = cells
+        return Row(int(frame), file, int(shot), keys, float(error), sha256, job[0] if job else "")
+    except ValueError:
+        return None
+
+
+def table_text(rows: Iterable[Row]) -> str:
+    """The rows as CSV."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for r in sorted(rows, key=lambda r: r.frame):
+        writer.writerow((r.frame, r.file, r.shot, r.keys, f"{r.error:.1f}", r.sha256, r.job))
+    return out.getvalue()
+
+
+def write_table(place: Place, rows: Iterable[Row]) -> None:
+    """The table, and the logs that are in it go. Raises ShowError."""
+    logs = place.logs()
+    text = table_text(rows)
+    write_whole(place.table, lambda part: part.write_text(text, encoding="utf-8"))
+    for log in logs:
+        with contextlib.suppress(OSError):
+            log.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class There:
+    """What stands in the folder of the frames that are asked for. ours: written by us and unchanged; theirs: changed since;
+    strange: of a name that we would write, and never have."""
+
+    ours: frozenset[int]
+    theirs: frozenset[int]
+    strange: tuple[str, ...]
+
+
+def there(place: Place, frames: Sequence[int], files: Sequence[str], rows: Mapping[int, Row]) -> There:
+    """Looks at every file that is asked for. Raises ShowError where one cannot be read."""
+    ours, theirs, strange = set(), set(), []
+    for frame in frames:
+        path = place.folder / files[frame]
+        if not path.is_file():
+            if path.exists():
+                strange.append(files[frame])
+            continue
+        row = rows.get(frame)
+        if row is None or row.file != files[frame]:
+            strange.append(files[frame])
+        elif row.sha256 == sha256_of(path):
+            ours.add(frame)
+        else:
+            theirs.add(frame)
+    return There(frozenset(ours), frozenset(theirs), tuple(strange))
+
+
+def strange_problem(place: Place, strange: Sequence[str]) -> Problem:
+    """Files in the way."""
+    some = ", ".join(strange[:3]) + (", ..." if len(strange) > 3 else "")
+    given = f"holds {len(strange)} files that this command has not written ({some})"
+    return Problem(f"-o {place.output}", given, "another folder")
+
+
+def film_problems(place: Place, record: Mapping[str, Any]) -> list[Problem]:
+    """A film at the output's place that is not as this command wrote it."""
+    if place.film and place.output.is_file() and record.get("film_sha256") != sha256_of(place.output):
+        return [Problem(f"-o {place.output}", "is there already, and is not as this command wrote it", "another name")]
+    return []
+
+
+# --- what made it
+
+
+def read_record(place: Place) -> dict[str, Any]:
+    """options.json of an earlier run; empty where there is none of ours."""
+    try:
+        told = json.loads(place.record.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) and told.get("tool") == TOOL else {}
+
+
+def record_problems(place: Place) -> list[Problem]:
+    """A file in the place of the record that is somebody else's."""
+    if place.record.is_file() and not read_record(place):
+        return [Problem(str(place.record), "is there already, and is not this command's", "another -o")]
+    return []
+
+
+def write_record(place: Place, record: Mapping[str, Any]) -> None:
+    """Raises ShowError."""
+    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+    write_whole(place.record, lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What of a job is another than it was, in a few words."""
+    told = []
+    for name in sorted({*before, *now}):
+        old, new = before.get(name), now.get(name)
+        if old == new:
+            continue
+        if isinstance(old, dict) and isinstance(new, dict):
+            parts = [k for k in sorted({*old, *new}) if old.get(k) != new.get(k)]
+            short = [_change(k, old.get(k), new.get(k)) for k in parts[:6]]
+            told.append(f"{name}: {', '.join(short)}" + (", ..." if len(parts) > 6 else ""))
+        else:
+            told.append(name)
+    return "; ".join(told)
+
+
+def _change(name: str, old: Any, new: Any) -> str:
+    """'preset draft (now best)' where that is short."""
+    return f"{name} {old} (now {new})" if len(str(old)) + len(str(new)) < 30 else name
+
+
+def versions() -> dict[str, str]:
+    """Of what the pictures depend on."""
+    found = {}
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file. Raises ShowError."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as e:
+        raise ShowError(Problem(str(path), f"cannot be read ({e.strerror})", "a file that can be read")) from None
+
+
+def digest_of(told: Any) -> str:
+    """Of something that JSON can say."""
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+# --- writing
+
+
+class Writer:
+    """Writes frames, each whole or not at all, its line in the log first. name: of the log, one for each process."""
+
+    def __init__(self, folder: Path, work: Path, name: str):
+        self.folder, self.log = folder, work / f"log-{name}.tsv"
+        make_folder(folder)
+        make_folder(work)
+
+    def put(self, frame: int, file: str, picture: NDArray[np.uint8], shot: int, keys: str, error: float, job: str) -> None:
+        """picture: uint8 [H, W, 3]. Raises ShowError where the disk is full; what is written stays."""
+        data = png(picture, LEVEL)
+        line = f"{frame}\t{file}\t{shot}\t{keys}\t{error:.1f}\t{hashlib.sha256(data).hexdigest()}\t{job}\n"
+        with writing(self.log), self.log.open("a", encoding="utf-8") as log:
+            log.write(line)
+        write_whole(self.folder / file, lambda part: part.write_bytes(data))
+
+
+def clear_work(place: Place, but: Collection[str] = ()) -> None:
+    """Removes what was only needed on the way to finished shots, but for shots of these codes; nothing else that lies there."""
+    for folder in [*place.work.glob("s[0-9][0-9][0-9][0-9]*"), place.work / "halves"]:
+        if folder.name.rpartition("-")[2] in but:
+            continue
+        found = [p for end in (".npz", ".npz.part", ".png", ".png.part") for p in folder.glob(f"*{end}")]
+        for path in found:
+            if path.name.partition(".")[0].rpartition("-")[2] not in but:
+                path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+    with contextlib.suppress(OSError):
+        place.work.rmdir()
