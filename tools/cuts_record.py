@@ -21,8 +21,8 @@ import numpy as np
 
 from player.show.cut_list import CutList, format_csv, read_csv
 from player.show.problem import ShowError
-from tools.film_dataset_source import file_sha256, folder_sha256, frame_files
-from tools.whole_file import writing
+from tools.film_dataset_source import folder_sha256, frame_files
+from tools.whole_file import sha256_of, writing
 
 OUR_HEAD = re.compile(r"#\s*(film|rate|frames)\s*:", re.IGNORECASE)
 
@@ -66,7 +66,7 @@ def has_remarks(path: Path) -> bool:
 def film_sha256(path: Path) -> str:
     """Of the film's bytes; of a folder, of the names and contents of its frames, as `cineml film dataset` reckons it. Raises
     ShowError."""
-    return folder_sha256(frame_files(path)) if path.is_dir() else file_sha256(path)
+    return folder_sha256(frame_files(path)) if path.is_dir() else sha256_of(path)
 
 
 def versions() -> dict[str, str]:

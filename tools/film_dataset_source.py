@@ -20,6 +20,7 @@ from player.show.film import parse_rate
 from player.show.problem import Problem, ShowError
 from player.sources.film_reader import probe_film
 from tools.train_source import PICTURES, decoded
+from tools.whole_file import sha256_of
 
 FOLDER_RATE = Fraction(24)
 NEAR_FRAMES = 300  # up to here decoding from the start costs less than doubts about a seek
@@ -55,23 +56,14 @@ class Footage:
 
     def sha256(self) -> str:
         """Of the film; of a folder, of the names and contents of its pictures. Raises ShowError."""
-        return folder_sha256(self.files) if self.files else file_sha256(self.path)
-
-
-def file_sha256(path: Path) -> str:
-    """Of a file's bytes. Raises ShowError."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as e:
-        raise ShowError(Problem(str(path), f"cannot be read ({e.strerror})", "a file that can be read")) from None
+        return folder_sha256(self.files) if self.files else sha256_of(self.path)
 
 
 def folder_sha256(files: Sequence[Path]) -> str:
     """Of the names and contents of a film's frames in a folder. Raises ShowError."""
     digest = hashlib.sha256()
     for path in files:
-        digest.update(f"{path.name}\n{file_sha256(path)}\n".encode())
+        digest.update(f"{path.name}\n{sha256_of(path)}\n".encode())
     return digest.hexdigest()
 
 

@@ -33,9 +33,10 @@ from tools.keyframes_keys import (
     twice,
 )
 from tools.keyframes_options import Options, options_of
-from tools.keyframes_output import digest_of, sha256_of
+from tools.keyframes_output import digest_of
 from tools.keyframes_plan import dissolve_notes, key_notes, keys_by_shot, missing_problems, shots_seen
 from tools.train_source import film_range
+from tools.whole_file import sha256_of
 
 NEEDED = {"cv2": "opencv-python", "numba": "numba", "scipy": "scipy"}
 FEWEST_FOR_CUTS = 4  # frames; in fewer nothing can be told from motion

@@ -29,14 +29,14 @@ from tools.film_dataset_source import Footage, footage_at
 from tools.film_dataset_square import whole
 from tools.keyframes_keys import Named, read_mask, read_rgba, resized, size_notes, size_of
 from tools.keyframes_mask_options import arguments, option_problems
-from tools.keyframes_mask_record import BESIDE, Record, by_hand, record_in, sha256_of
+from tools.keyframes_mask_record import BESIDE, Record, by_hand, record_in
 from tools.keyframes_mask_refine import fitted
 from tools.keyframes_mask_sheet import PICTURE_PX, Shown, masks_sheet, spread_over
 from tools.keyframes_mask_shot import Method, Tick, masks_of_shot
 from tools.keyframes_suggest_cost import side, small_pictures
 from tools.keyframes_suggest_names import frames_in, name_of
 from tools.keyframes_suggest_shots import Span, cuts_of, range_of, shots_named, spans_of
-from tools.whole_file import make_folder, write_whole
+from tools.whole_file import make_folder, sha256_of, write_whole
 
 DONE, BAD_INPUT, STOPPED = 0, 2, 130
 WORK_PX = 400  # long side at which masks are found; their edge is then laid in the film's own size

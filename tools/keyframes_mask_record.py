@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from player.show.problem import Problem, ShowError
-from tools.whole_file import write_whole
+from tools.whole_file import sha256_of, write_whole
 
 BESIDE, RECORD = "mask", "mask.json"
 KEPT_HASHES = 3
@@ -56,15 +56,6 @@ def record_in(output: Path) -> Record:
         hint = "another folder, or take this file away: then all masks there count as yours"
         raise ShowError(Problem(str(path), given, "what cineml keyframes mask wrote", hint)) from None
     return Record(ours, shots)
-
-
-def sha256_of(path: Path) -> str:
-    """Of a file. Raises ShowError."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as e:
-        raise ShowError(Problem(str(path), f"cannot be read ({e.strerror})", "a file that can be read")) from None
 
 
 def by_hand(output: Path, found: Mapping[int, Path], record: Record) -> dict[int, Path]:

@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from player.show.problem import Problem, ShowError
+from player.show.problem import Problem
 from tools.film_dataset_png import png
 from tools.keyframes_options import is_film
-from tools.whole_file import make_folder, write_whole, writing
+from tools.whole_file import make_folder, sha256_of, write_whole, writing
 
 TOOL = "cineml keyframes propagate"
 TABLE = "frames.csv"
@@ -249,15 +249,6 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
     return found
-
-
-def sha256_of(path: Path) -> str:
-    """Of a file. Raises ShowError."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as e:
-        raise ShowError(Problem(str(path), f"cannot be read ({e.strerror})", "a file that can be read")) from None
 
 
 def digest_of(told: Any) -> str:

@@ -7,7 +7,6 @@ Greedy: each next frame is the one that takes most from what flow cannot explain
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import sys
@@ -21,7 +20,7 @@ import numpy as np
 from player.progress import Progress
 from player.show.cut_list import CutList
 from player.show.film import format_timecode
-from player.show.problem import Problem, ShowError
+from player.show.problem import ShowError
 from tools.film_dataset import version_of
 from tools.film_dataset_source import Footage, footage_at
 from tools.film_dataset_square import whole
@@ -35,7 +34,7 @@ from tools.keyframes_suggest_order import KEPT_KEYS, even_error, keep, kept, ord
 from tools.keyframes_suggest_result import Result, result_at
 from tools.keyframes_suggest_sheet import PICTURE_PX, curve_csv, curve_png, keys_sheet
 from tools.keyframes_suggest_shots import Span, cuts_of, range_of, shots_named, spans_of
-from tools.whole_file import make_folder, write_whole
+from tools.whole_file import make_folder, sha256_of, write_whole
 
 DONE, BAD_INPUT, STOPPED = 0, 2, 130
 BESIDE, WORK, RECORD = "suggest", "work", "suggest.json"
@@ -206,15 +205,6 @@ def write_beside(job: Job, shots: Sequence[Ordered], steps: Sequence[Step], befo
         files["sheet.png"] = keys_sheet(steps, pictures, rate, names)
     for name, data in files.items():
         write_whole(job.output / BESIDE / name, lambda part, data=data: part.write_bytes(data))  # type: ignore[misc]
-
-
-def sha256_of(path: Path) -> str:
-    """Of a file. Raises ShowError."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as e:
-        raise ShowError(Problem(str(path), f"cannot be read ({e.strerror})", "a file that can be read")) from None
 
 
 def say(job: Job, steps: Sequence[Step], before: float, even: float | None, names: dict[int, str], without: Sequence[int],

@@ -253,6 +253,7 @@ def swap(work: Work, number: int, candidate: Candidate) -> Work:
         walks[made.name] = made
         extra[SWAP] = chosen.name
     new = replace(score, walks=walks)
+    new = replace(new, shots=tuple(marks_left(r, score, new) for r in score.shots))  # another shot may have pinned what goes
     source = row.source if "generator" in row.sources else "generator"
     row = marks_left(replace(row, walk=made.name, source=source, extra=extra), score, new)
     return fitted(with_row(replace(work, score=new), row), number)

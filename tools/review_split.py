@@ -159,5 +159,6 @@ def _joined_rows(work: Work, score: Score, number: int, boundary: int) -> Work:
             one = replace(one, pin=tuple(pins), ban=tuple(bans))
             if second.walk != first.walk and not any(r.walk == second.walk for r in rows.values()):
                 walks.pop(second.walk)
-        rows[number] = marks_left(one, score, replace(score, walks=walks))
+        rows[number] = one
+        rows = {n: marks_left(r, score, replace(score, walks=walks)) for n, r in rows.items()}
     return replace(work, score=replace(score, shots=tuple(rows[n] for n in sorted(rows)), walks=walks))

@@ -37,7 +37,7 @@ from tools.sort_options import (
     written_beside,
 )
 from tools.sort_order import Cell, Order, cells_of, format_order, read_order, waiting_of
-from tools.whole_file import write_whole
+from tools.whole_file import sha256_of, write_whole
 
 if TYPE_CHECKING:
     from models.checkpoint import Checkpoint
@@ -126,14 +126,14 @@ def looker_for(args: argparse.Namespace, count: int, checkpoint: Checkpoint | No
 
 def material_of(args: argparse.Namespace, before: Order | None) -> Material:
     """Reads and looks at everything; what can be wrong with grid and labels is found first. Raises ShowError."""
-    from tools.sort_source import file_sha256, pictures_at, read_features
+    from tools.sort_source import pictures_at, read_features
 
     if args.source.suffix.lower() == ".npy":
         values = read_features(args.source)
         names = tuple(f"{i:0{len(str(len(values) - 1))}d}" for i in range(len(values)))
         grid, labels = grid_of(args, names, 1.0, before), labels_of(args, names, None, before)
         thumbs = None if is_layout(args.output) else colour_tiles(values)
-        return Material(values, "given", names, None, labels, grid, thumbs, {args.source.name: file_sha256(args.source)},
+        return Material(values, "given", names, None, labels, grid, thumbs, {args.source.name: sha256_of(args.source)},
                         waiting_of(before, names, args.groups is None))
     source, checkpoint = open_model(args)
     pictures = pictures_at(args.source, source, args.start, args.end, args.every)
@@ -149,7 +149,7 @@ def material_of(args: argparse.Namespace, before: Order | None) -> Material:
         kind, looker = looker_for(args, len(pictures), checkpoint)
     else:
         kind, features = "given", read_features(Path(args.features), len(pictures))
-        hashes[Path(args.features).name] = file_sha256(Path(args.features))
+        hashes[Path(args.features).name] = sha256_of(Path(args.features))
     thumbs = look_at(args, pictures, grid, (width, height), looker)
     if looker is not None:
         features = looker.finish()

@@ -26,6 +26,7 @@ from tools.train_source import (
     read_pictures,
     survey_film,
 )
+from tools.whole_file import sha256_of
 
 if TYPE_CHECKING:
     from tools.remap_generator import Source
@@ -52,15 +53,6 @@ class Pictures:
         return len(self.names)
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal. Raises ShowError."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as e:
-        raise ShowError(Problem(str(path), f"cannot be read ({e.strerror})")) from None
-
-
 def pictures_at(path: Path, model: Source | None, start: str | None, end: str | None, every: int | None) -> Pictures:
     """The pictures of a folder, zip, film or latents file. model: draws latents. Raises ShowError."""
     if path.suffix.lower() == ".npz":
@@ -78,10 +70,10 @@ def pictures_at(path: Path, model: Source | None, start: str | None, end: str | 
     if path.is_dir():
         digest = hashlib.sha256()
         for name in names:
-            digest.update(f"{name}\n{file_sha256(path / name)}\n".encode())
+            digest.update(f"{name}\n{sha256_of(path / name)}\n".encode())
         hashes = {path.name: digest.hexdigest()}
     else:
-        hashes = {path.name: file_sha256(path)}
+        hashes = {path.name: sha256_of(path)}
     frames = frames_told(path, names)
     inner = (film_geometry(path) or {}).get("inner")  # a film's part of padded squares, which all else says nothing about it
     return Pictures(kind, names, frames_in(names) if frames is None else frames,
@@ -149,7 +141,7 @@ def film_frames(path: Path, start: str | None, end: str | None, every: int | Non
         if seen < len(frames):
             raise ShowError(Problem(str(path), f"ends after {seen} of {len(frames)} frames", "a whole film", "--end"))
 
-    return Pictures("film", tuple(f"f{n:06d}" for n in frames), frames, read, {path.name: file_sha256(path)})
+    return Pictures("film", tuple(f"f{n:06d}" for n in frames), frames, read, {path.name: sha256_of(path)})
 
 
 def latent_pictures(path: Path, model: Source | None, start: str | None, end: str | None, every: int | None) -> Pictures:
@@ -183,7 +175,7 @@ def latent_pictures(path: Path, model: Source | None, start: str | None, end: st
 
     names = tuple(latents.names[int(i)] for i in chosen)
     frames = None if latents.frames is None else latents.frames[chosen]
-    return Pictures("latents", names, frames, read, {path.name: file_sha256(path)})
+    return Pictures("latents", names, frames, read, {path.name: sha256_of(path)})
 
 
 def read_features(path: Path, count: int | None = None) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -24,6 +25,15 @@ def check_folder(folder: Path) -> None:
     if there is not None and not (there.is_dir() and os.access(there, os.W_OK)):
         given = "is no folder" if not there.is_dir() else "cannot be written"
         raise ShowError(Problem(str(folder), f"cannot be made: {there} {given}", "a folder that can be written"))
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file, hexadecimal. Raises ShowError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as e:
+        raise ShowError(Problem(str(path), f"cannot be read ({e.strerror})", "a file that can be read")) from None
 
 
 def output_problems(path: Path, suffixes: Sequence[str], instead: str = "") -> list[Problem]:
