@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 REPO = Path(__file__).resolve().parents[1]
-ALL = ("libEGL.so.1", "libGL.so.1", "libportaudio.so.2")
+ALL = ("libEGL.so.1", "libGL.so.1", "libportaudio.so.2", "libgthread-2.0.so.0", "libxcb.so.1")
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the system packages are a matter of Linux")
 

@@ -31,6 +31,8 @@ missing_packages() {
     ! has dpkg-query || installed libgl1-mesa-dri || echo libgl1-mesa-dri
     has_library libportaudio.so.2 || echo libportaudio2
     if [[ $goal == test ]]; then
+        has_library libgthread-2.0.so.0 || echo libglib2.0-0  # these two for OpenCV
+        has_library libxcb.so.1 || echo libxcb1
         has Xvfb || echo xvfb
         has pulseaudio || echo pulseaudio
         ! has dpkg-query || installed libasound2-plugins || echo libasound2-plugins
