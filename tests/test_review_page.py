@@ -201,6 +201,17 @@ def test_space_plays_and_stops_whatever_was_clicked_before_and_enter_presses(des
     assert not desk.said, desk.said
 
 
+def test_what_is_typed_while_an_answer_comes_is_not_lost(desk: Desk) -> None:
+    for text in ("a b", "c d"):
+        desk.page.locator("#lock").focus()
+        desk.press("Enter")
+        desk.page.locator("#shot-label").fill("")
+        desk.page.locator("#shot-label").press_sequentially(text, delay=15)
+        desk.press("Enter")
+        desk.says("shot 1: label")
+        assert read_csv(desk.show.parent / "cuts.csv").shots[0].label == text
+
+
 def test_enter_after_a_click_never_does_it_to_another_walk_or_key(desk: Desk) -> None:
     for click in ("button[aria-label^='Use shot 3']", ".key .pin"):
         desk.page.locator(click).first.click()

@@ -36,28 +36,36 @@ export class Inspector {
 
   show(state, shot, details, looking) {
     const had = document.activeElement && this.place.contains(document.activeElement) ? document.activeElement.id : '';
-    const typed = had && document.activeElement.matches('input[type=text]') ? document.activeElement.value : null;
+    // What is being typed outlasts a redraw; dirty says that it is not sent yet.
+    const { value: typed, selectionStart: at, dataset: { dirty } } = had ? document.activeElement : { dataset: {} };
+    this.redrawing = true;
     this.details = details;
     const scrolled = this.place.scrollTop;
     this.place.replaceChildren(...this.head(state, shot), ...this.ends(shot), ...this.deeds(state, shot),
       ...this.candidates(state, shot, details, looking), ...this.keys(state, shot, details));
+    this.redrawing = false;
     this.place.scrollTop = scrolled;
     const again = had && document.getElementById(had);
     if (again) {
       again.focus();
-      if (typed !== null && typed !== again.value && again.dataset.dirty) again.value = typed;
+      if (dirty) { again.value = typed; again.dataset.dirty = dirty; again.setSelectionRange(at, at); }
     }
   }
 
   head(state, shot) {
     const said = (which, label) => {
       const id = `shot-${which}`;
+      const send = e => {
+        if (!e.target.dataset.dirty || this.redrawing) return;
+        delete e.target.dataset.dirty;
+        this.edit({ deed: which, shot: shot.number, text: e.target.value });
+      };
       const input = element('input', { id, type: 'text', value: shot[which], maxLength: 200, autocomplete: 'off', spellcheck: false,
         oninput: e => { e.target.dataset.dirty = '1'; },
-        onchange: e => { delete e.target.dataset.dirty; this.edit({ deed: which, shot: shot.number, text: e.target.value }); },
+        onchange: send, onblur: send,
         onkeydown: e => {
           if (e.key === 'Enter') e.target.blur();
-          if (e.key === 'Escape') { e.target.value = shot[which]; e.target.blur(); }
+          if (e.key === 'Escape') { e.target.value = shot[which]; delete e.target.dataset.dirty; e.target.blur(); }
         } });
       if (which === 'group') input.setAttribute('list', 'groups');
       return element('div', { className: 'field' }, [element('label', { htmlFor: id }, label), input]);
