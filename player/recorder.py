@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import logging
 import os
@@ -70,6 +71,20 @@ def tagged(video: Any) -> Any:
     context.color_primaries = context.color_trc = context.colorspace = BT709
     context.color_range = LIMITED
     return video
+
+
+@functools.cache
+def repeatable() -> dict[str, str]:
+    """Options with which libx264 codes the same pictures into the same bytes.
+
+    On processors with AVX-512 its macroblock-tree kernel reads memory that nothing has written where a picture is not a
+    whole number of 128 pixels wide, and the bits of a film then depend on what the process did before (measured
+    on the x264 of PyAV 18.1: other bytes with each MALLOC_PERTURB_ at widths 64, 192, 480, 720 and 960, the same ones with
+    AVX2). Elsewhere nothing is changed: x264 would crash where a processor lacks the instruction set it is told to use.
+    """
+    found = np.show_config(mode="dicts").get("SIMD Extensions", {}).get("found", [])  # type: ignore[union-attr]
+    wide = any(name.startswith("AVX512") or name == "X86_V4" for name in found)
+    return {"x264-params": "asm=avx2"} if wide else {}
 
 
 _made = itertools.count(1)
@@ -162,7 +177,7 @@ class Recorder:
         video.time_base = 1 / self._fps
         # A fixed number of threads: x264 is deterministic for the same number, not between numbers. A key frame a second
         # at most, so that a viewer can scrub.
-        video.options = {"preset": preset, "crf": str(crf), "g": str(max(1, round(self._fps))), "threads": "2"}
+        video.options = {"preset": preset, "crf": str(crf), "g": str(max(1, round(self._fps))), "threads": "2"} | repeatable()
         return tagged(video)
 
     def _sound_channels(self) -> int:

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from player.recorder import repeatable
 from player.show.cut_list import CutList, write_csv
 from player.show.problem import Problem, ShowError
 from tools import film_draw
@@ -108,8 +109,8 @@ def grey_frames(paths: list[Path]) -> Iterator[NDArray[np.uint8]]:
 def write_film(path: Path, frames: Iterator[NDArray[np.uint8]], size: tuple[int, int], crf: int = 18) -> int:
     """H.264 in MP4, yuv420p in video range, a key frame every 12, no B-frames, timestamps of exactly 1/24 s.
 
-    One encoder thread, so that nothing depends on timing: the same frames give the same pictures again (their bytes
-    nearly always too; x264 rarely codes a flat area by another vector). Returns the number of frames.
+    One encoder thread, so that nothing depends on timing: the same frames give the same bytes again. Returns the number
+    of frames.
     """
     import av
 
@@ -124,7 +125,8 @@ def write_film(path: Path, frames: Iterator[NDArray[np.uint8]], size: tuple[int,
         stream.codec_context.thread_count = 1
         stream.codec_context.color_range = 1  # video range
         stream.codec_context.colorspace = stream.codec_context.color_primaries = stream.codec_context.color_trc = 1
-        stream.options = {"crf": str(crf), "preset": "medium", "bf": "0", "g": "12", "keyint_min": "12", "sc_threshold": "0"}
+        stream.options = {"crf": str(crf), "preset": "medium", "bf": "0", "g": "12", "keyint_min": "12",
+                          "sc_threshold": "0", **repeatable()}  # fmt: skip
         for grey in frames:
             planes = np.full((height * 3 // 2, width), 128, dtype=np.uint8)
             planes[:height] = np.floor(16.5 + grey.astype(np.float32) * (219.0 / 255.0)).astype(np.uint8)

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from models.checkpoint import save_checkpoint
+from player.recorder import repeatable
 from player.show.cut_list import CutList, read_csv, write_csv
 from player.show.problem import Problem, ShowError
 from tools.gan_export import ExportOptions, checkpoint_at, export
@@ -56,7 +57,7 @@ def encode_film(source: Path, target: Path, frames: int) -> None:
             made = out.add_stream("libx264", rate=rate)
             made.width, made.height, made.pix_fmt = stream.width, stream.height, "yuv420p"
             made.bit_rate, made.gop_size, made.thread_count = FILM_BITS_PER_S, GOP_FRAMES, 1  # one thread: the same bytes
-            made.options = {"preset": "slow", "bf": "0", "maxrate": "700k", "bufsize": "1400k"}
+            made.options = {"preset": "slow", "bf": "0", "maxrate": "700k", "bufsize": "1400k", **repeatable()}
             made.time_base = 1 / rate
             for frame in film.decode(stream):
                 picture = av.VideoFrame.from_ndarray(frame.to_ndarray(format="rgb24"), format="rgb24")
