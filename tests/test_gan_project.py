@@ -242,6 +242,26 @@ def test_a_walk_a_shot_stands_in_a_score_that_can_be_read(known: Path, tmp_path:
         assert picture.size == (16, 12)
 
 
+def test_walks_of_another_model_are_not_mixed_into_a_score(known: Path, tmp_path: Path) -> None:
+    cuts = CutList("known", Fraction(24), 24, (Shot(1, 0, 12), Shot(2, 12, 24)))
+    write_csv(cuts, tmp_path / "cuts.csv")
+    told = {"steps": 2, "shots": True, "cuts": tmp_path / "cuts.csv"}
+    job = read_job(project_of(known, "film", tmp_path / "out", **told))
+    write_outputs(job, run(job, going_on, StringIO()))
+    score = tmp_path / "out" / "score.toml"
+    assert read_score(score).extra["weights_sha256"] == job.model.weights_sha256
+    before = score.read_bytes()
+    torch.manual_seed(8)
+    save_checkpoint(tmp_path / "other", Generator(CONFIG).eval(), geometry=GEOMETRY)
+    other = replace(project_of(known, "film", tmp_path / "out", again=True, **told), model=tmp_path / "other")
+    with pytest.raises(ShowError, match=r"is of another model .* would keep its walks in shot 1"):
+        read_job(replace(other, start="12f"))
+    assert score.read_bytes() == before
+    job = read_job(other)
+    write_outputs(job, run(job, going_on, StringIO()))
+    assert read_score(score).extra["weights_sha256"] == job.model.weights_sha256
+
+
 def test_a_fade_is_undone_and_its_dark_end_is_not_looked_at() -> None:
     cuts = CutList("f", Fraction(24), 12, (Shot(1, 0, 12, "fade", 6, "black"),))
     (unit,) = shot_units(cuts, np.arange(12), 1)
@@ -334,6 +354,16 @@ def test_a_picture_of_another_shape_gives_its_middle() -> None:
                         {"film": [640, 480], "crop": [320, 0, 320, 480], "inner": [4, 0, 8, 12]}, 16)  # fmt: skip
     assert cropped[0, 0, 4] >= 32
     assert in_square(np.full((3, 4, 3), 9, np.uint8), GEOMETRY, 16)[2, 5, 5] == 9  # smaller than the model: enlarged
+
+
+def test_a_picture_that_lies_in_the_models_square_already_is_taken_as_it_is() -> None:
+    laid = np.zeros((16, 16, 3), np.uint8)
+    laid[2:14] = np.random.default_rng(0).integers(60, 250, (12, 16, 3))
+    assert np.array_equal(in_square(laid, GEOMETRY, 16), laid.transpose(2, 0, 1))
+    bright = laid + 50  # of the model's size, but no film of its shape lies there: its middle
+    assert np.all(in_square(bright, GEOMETRY, 16)[:, :2] == 0)
+    squashed = {"film": [32, 16], "crop": [0, 0, 32, 16], "inner": [0, 0, 16, 16]}
+    assert np.array_equal(in_square(bright, squashed, 16), bright.transpose(2, 0, 1))
 
 
 def test_padding_does_not_matter_in_any_loss(known: Path) -> None:

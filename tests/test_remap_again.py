@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +20,11 @@ from player.show.score import Score, read_score, write_score  # noqa: E402
 from tests.test_remap import CONFIG, CUTS, GEOMETRY, job, known_film  # noqa: E402
 from tools import remap as deed  # noqa: E402
 from tools.new_walks import MADE_BY as FREE  # noqa: E402
+from tools.remap_asked import remembered  # noqa: E402
 from tools.remap_dissolve import _unlike  # noqa: E402
 from tools.remap_fit import spline_basis  # noqa: E402
 from tools.remap_job import file_sha  # noqa: E402
+from tools.remap_options import arguments  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +74,30 @@ def test_another_model_is_not_mixed_into_a_score(known: Path, tmp_path: Path, ca
     assert before == (path.read_bytes(), path.with_suffix(".npz").read_bytes())
     deed.run(other, quiet=True)
     assert read_score(path).extra["weights_sha256"] == deed.source_at(known / "other").weights_sha256
+
+
+def test_a_remap_that_is_killed_is_remembered_by_the_next(
+        known: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "score.toml"
+    wanted = job(known, path)
+
+    def killed(*_: object) -> None:
+        raise MemoryError  # nothing of ours runs after it
+
+    with monkeypatch.context() as m:
+        m.setattr(deed, "fit_shots", killed)
+        with pytest.raises(MemoryError):
+            deed.run(wanted, quiet=True)
+    again = remembered(arguments().parse_args(["-o", str(path)]))
+    assert (again.film, again.cuts, again.model) == tuple(p.resolve() for p in (wanted.film, wanted.cuts, wanted.model))
+    deed.run(wanted, quiet=True)
+    with monkeypatch.context() as m:
+        m.setattr(deed, "fit_shots", killed)
+        with pytest.raises(MemoryError):
+            deed.run(job(known, path, model=known / "other"), quiet=True)
+    told = json.loads((path.with_suffix(".work") / "remap.json").read_text())
+    assert told["options"]["model"] == str((known / "other").resolve())
+    assert told["inputs"]["weights_sha256"] == deed.source_at(known / "model").weights_sha256, "as the score's walks are"
 
 
 def test_a_stopped_remap_with_another_model_leaves_the_score(
@@ -213,6 +240,19 @@ def test_comments_of_a_person_stay_in_the_score(known: Path, tmp_path: Path) -> 
         assert after.startswith("# my score\ngenerator_sha256") and after.endswith("# the end\n")
         assert "# the walk\n# at night\n[[shot]]\n# why\nnumber = 2\n" in after and '# mine\nwalk = "s03"' in after
         assert after.count("#") == 6
+
+
+def test_comments_behind_a_value_stay_on_its_line(known: Path, tmp_path: Path) -> None:
+    path = tmp_path / "score.toml"
+    deed.run(job(known, path), quiet=True)
+    text = path.read_text().replace("[[shot]]\nnumber = 2", "[[shot]] # the \"door\"\nnumber = 2#two")
+    path.write_text(text.replace('walk = "s03"', 'walk = "s03"  # not "s02"\nlook = "#night" # dark\npin = [\n]  # lost'))
+    for _ in range(2):
+        deed.run(job(known, path, again=True, shots=(1,)), quiet=True)
+        after = path.read_text()
+        assert '[[shot]]  # the "door"\nnumber = 2  #two\n' in after and 'walk = "s03"  # not "s02"\n' in after
+        assert 'look = "#night"  # dark\n' in after and after.count("#") == 5
+    assert read_score(path).shots[2].look == "#night"
 
 
 def test_the_score_says_what_it_was_made_from(known: Path, tmp_path: Path) -> None:

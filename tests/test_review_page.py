@@ -212,6 +212,20 @@ def test_what_is_typed_while_an_answer_comes_is_not_lost(desk: Desk) -> None:
         assert read_csv(desk.show.parent / "cuts.csv").shots[0].label == text
 
 
+def test_what_is_selected_while_an_answer_comes_stays_selected(desk: Desk) -> None:
+    desk.page.locator("#shot-label").fill("porch")
+    desk.press("Enter")
+    desk.says("shot 1: label")
+    desk.page.evaluate("const e = document.querySelector('#shot-label'); e.focus(); e.select()")
+    with desk.page.expect_response("**/api/edit"):
+        desk.page.evaluate("document.querySelector('#lock').dispatchEvent(new Event('change'))")  # another's answer
+    desk.says("shot 1")
+    desk.page.wait_for_timeout(100)
+    desk.press("x", "Enter")
+    desk.says("shot 1: label")
+    assert read_csv(desk.show.parent / "cuts.csv").shots[0].label == "x"
+
+
 def test_enter_after_a_click_never_does_it_to_another_walk_or_key(desk: Desk) -> None:
     for click in ("button[aria-label^='Use shot 3']", ".key .pin"):
         desk.page.locator(click).first.click()

@@ -28,6 +28,7 @@ from tools.cuts_pictures import FilmSource, frames_asked, open_source, pictures_
 from tools.cuts_record import as_json, content_sha256, read_record, record_path, versions, write_together
 from tools.cuts_sheet import clear_ends, groups_sheet
 from tools.cuts_text import counted
+from tools.film_dataset_source import order_notes
 from tools.whole_file import output_problems
 
 STOPPED = 130
@@ -93,6 +94,8 @@ def grouped(args: argparse.Namespace, out: TextIO) -> dict[str, Any]:
     for i, shot in enumerate(cuts.shots):  # outside the range everything stays as it is
         if i not in set(asked) and shot.group:
             by_hand[i] = shot.group
+    for note in order_notes(source.names):
+        print(f"note: {note}", file=out)
     distances = distances_of(source, cuts, asked, out)
     threshold = threshold_for(distances) if args.threshold is None else args.threshold
     given = [by_hand.get(i, "") for i in asked]

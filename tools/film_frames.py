@@ -18,7 +18,7 @@ from player.show.problem import Problem, ShowError
 from tools.film_dataset import PACKAGES, cuts_asked, is_grey, version_of
 from tools.film_dataset_files import read_json
 from tools.film_dataset_png import png
-from tools.film_dataset_source import Footage, footage_at, sampled
+from tools.film_dataset_source import Footage, footage_at, order_notes, sampled
 from tools.film_dataset_square import as_frame, whole
 from tools.film_options import frames_arguments
 from tools.train_source import film_range
@@ -124,6 +124,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if found := problems_of(args):
             raise ShowError(found)
         footage = footage_at(args.film, args.rate)
+        for note in order_notes([p.name for p in footage.files]):
+            print(f"note: {note}", file=sys.stderr)
         numbers = wanted(args, footage)
         if not numbers:
             raise ShowError(Problem("--only, --shots, --start, --end", "leave no frame", "a range with frames in it"))

@@ -35,6 +35,11 @@ class Model:
     synthesis_sha256: str
     run: dict[str, Any]
 
+    @property
+    def weights_sha256(self) -> str:
+        """Of the weights; '' for an export that does not say whose it is."""
+        return self.sha256 if self.sha256 != self.synthesis_sha256 else ""
+
 
 def model_at(path: Path) -> Model:
     """The model in a folder: a checkpoint where model.safetensors is there (it may hold a discriminator), else an export.

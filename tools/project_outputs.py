@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +15,10 @@ from PIL import Image
 from player.show.score import write_score
 from player.show.walk import Walk
 from tools.project_record import RECORD, write_arrays, write_json
-from tools.project_run import SCORE, Job, Outcome
+from tools.project_run import SCORE, Job, Outcome, played_sha256
 from tools.project_sheet import Pair, draw_pairs, film_part, write_image
 from tools.project_units import Unit, without_fade
+from tools.remap_model import WEIGHTS, is_other
 from tools.remap_score import as_walk, existing_score, score_of
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -109,12 +109,13 @@ def walks_of(job: Job, outcome: Outcome) -> dict[int, Walk]:
 def _score(job: Job, outcome: Outcome, path: Path) -> None:
     """The walks into a score; what a person has set in an older one stays, and so do shots that were not projected."""
     assert job.cuts is not None
-    sha256 = job.model.synthesis_sha256
-    if job.project.synthesis is not None:
-        sha256 = hashlib.sha256(job.project.synthesis.read_bytes()).hexdigest()
+    weights, sha256 = job.model.weights_sha256, played_sha256(job.project, job.model)
     old = existing_score(path)
-    before = old.generator_sha256 if old is not None else ""
-    write_score(score_of(job.cuts, walks_of(job, outcome), old, sha256 or before), path)
+    other = is_other(old, weights, sha256)
+    before = old.generator_sha256 if old is not None and not other else ""
+    score = score_of(job.cuts, walks_of(job, outcome), old, sha256 or before, old is not None and not other)
+    extra = {k: v for k, v in score.extra.items() if k != WEIGHTS}  # what is not known must not be another model's
+    write_score(replace(score, extra=extra | ({WEIGHTS: weights} if weights else {})), path)
 
 
 def report_of(job: Job, outcome: Outcome, latents: Arrays) -> dict[str, Any]:

@@ -35,7 +35,9 @@ from tools.project_units import (
 )
 from tools.project_vgg import Vgg, read_vgg
 from tools.remap_fit import carried_on
+from tools.remap_model import is_other, mixing_problems
 from tools.remap_score import existing_score
+from tools.whole_file import sha256_of
 
 SCORE = "score.toml"
 FINE_STEPS = 0.5  # of the steps, for a shot's second pass, which starts from frames that are found already
@@ -119,7 +121,7 @@ def read_job(project: Project) -> Job:
                               None if cuts is None else cuts.rate)  # fmt: skip
     units = picture_units(numbers, project.batch) if cuts is None else shot_units(cuts, numbers, project.every)
     if cuts is not None:
-        existing_score(project.output / SCORE)  # an unsound one may hold a person's work: said now, not after hours
+        check_score(project, model, {u.shot.number for u in units if u.shot is not None})  # now, not after hours
     vgg: Vgg | None = None if project.vgg is None else read_vgg(project.vgg).to(device)
     discriminator = model.discriminator if project.features else None
     if discriminator is not None and discriminator.config.channels != config.channels:
@@ -142,6 +144,22 @@ def read_job(project: Project) -> Job:
     x, y, w, h = geometry["inner"]
     likeness = Likeness((x, y, w, h), discriminator, project.features, vgg, project.vgg_gain)
     return Job(project, model, pictures, geometry, cuts, tuple(units), likeness, anchors, asked, work, device)
+
+
+def played_sha256(project: Project, model: Model) -> str:
+    """Of the synthesis.onnx that will play the score, '' where there is none yet."""
+    return sha256_of(project.synthesis) if project.synthesis is not None else model.synthesis_sha256
+
+
+def check_score(project: Project, model: Model, done: set[int]) -> None:
+    """Raises ShowError where the score that is there is unsound, as it may hold a person's work, or where it would keep walks
+    of another model beside the shots that are `done` now."""
+    old = existing_score(project.output / SCORE)
+    if old is None or not is_other(old, model.weights_sha256, played_sha256(project, model)):
+        return
+    done -= {s.number for s in old.shots if s.lock}
+    if found := mixing_problems(old, project.output / SCORE, project.model, done, {}, {}):
+        raise ShowError(found)
 
 
 def run(job: Job, stop: Callable[[], bool], out: TextIO | None = None) -> Outcome:

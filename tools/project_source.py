@@ -21,6 +21,7 @@ from tools.train_source import PICTURES, film_range
 Pixels = npt.NDArray[np.uint8]
 Kind = Literal["picture", "folder", "film"]
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+LAID_BLACK = 12.0  # of 255, the mean beside the film: JPEG and a generator do not keep 0
 
 
 @dataclass(frozen=True)
@@ -163,15 +164,29 @@ def _centre(pw: int, ph: int, w: int, h: int) -> tuple[int, int]:
     return (max(1, round(ph * w / h)), ph) if pw * h > ph * w else (pw, max(1, round(pw * h / w)))
 
 
+def _laid(picture: Pixels, geometry: dict[str, list[int]], resolution: int) -> bool:
+    """Whether a picture is the model's square: of its size though the film is no square, black where the film is not."""
+    w, h = geometry["film"]
+    if picture.shape[:2] != (resolution, resolution) or w == h:
+        return False
+    x, y, wide, high = geometry["inner"]
+    beside = np.ones((resolution, resolution), bool)
+    beside[y : y + high, x : x + wide] = False
+    return not beside.any() or bool(np.atleast_3d(picture)[beside][:, :3].mean() <= LAID_BLACK)
+
+
 def in_square(picture: Pixels, geometry: dict[str, list[int]], resolution: int) -> Pixels:
     """picture uint8 [h, w] or [h, w, C] of any size -> uint8 [C, R, R], where the model has its film.
 
-    Of a picture of another shape the middle is taken; a small one is enlarged smoothly.
+    Of a picture of another shape the middle is taken; a small one is enlarged smoothly. One that lies in the model's square
+    already, as a dataset of the film and the model's own samples do, is taken as it is.
     """
     from PIL import Image
 
     w, h = geometry["film"]
     ph, pw = picture.shape[:2]
+    if _laid(picture, geometry, resolution):
+        return np.ascontiguousarray(np.atleast_3d(picture).transpose(2, 0, 1))
     wide, high = _centre(pw, ph, w, h)
     left, top = (pw - wide) // 2, (ph - high) // 2
     cx, cy, cw, ch = geometry["crop"]

@@ -225,6 +225,7 @@ def run(remap: Remap, quiet: bool = False) -> tuple[dict[int, Fitted], bool]:
             with contextlib.suppress(OSError):
                 remap.work_folder.rmdir()
         raise
+    _note_options(job)
     work, wishes = job.work(), dict(job.wishes)
     for note in () if quiet else job.notes():
         print(note, file=sys.stderr)
@@ -280,17 +281,32 @@ def _measured(job: Job, played: dict[int, Walk], quiet: bool) -> list[ShotMeasur
     return found
 
 
-def _record(job: Job, fitted: dict[int, Fitted], measures: Sequence[ShotMeasure], minutes: float, finished: bool) -> None:
-    """Options, input hashes, versions and what was found, beside the score's parts: also what --again reads them from."""
-    remap = job.remap
+def _options(remap: Remap) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for f in dataclasses.fields(remap):
         value = getattr(remap, f.name)
         value = str(value.resolve()) if isinstance(value, Path) else value
         options[f.name] = None if isinstance(value, float) and not math.isfinite(value) else value
+    return options | {"swaps": {str(k): v for k, v in remap.swaps.items()}, "shots": list(remap.shots)}
+
+
+def _note_options(job: Job) -> None:
+    """The options into the record at once, so that a remap that is killed is remembered by the next. Nothing else of it
+    changes: whose walks the score holds is not true of the new model before the score is written."""
+    try:
+        before = json.loads(job.record.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        before = None
+    record = (before if isinstance(before, dict) else {"finished": False}) | {"options": _options(job.remap)}
+    text = json.dumps(record, indent=1, default=str) + "\n"
+    write_whole(job.record, lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def _record(job: Job, fitted: dict[int, Fitted], measures: Sequence[ShotMeasure], minutes: float, finished: bool) -> None:
+    """Options, input hashes, versions and what was found, beside the score's parts: also what --again reads them from."""
     record = {
-        "options": options | {"swaps": {str(k): v for k, v in remap.swaps.items()}, "shots": list(remap.shots)},
-        "inputs": {"film_sha256": job.film_sha256, "cuts_sha256": file_sha(remap.cuts),
+        "options": _options(job.remap),
+        "inputs": {"film_sha256": job.film_sha256, "cuts_sha256": file_sha(job.remap.cuts),
                    "weights_sha256": job.source.weights_sha256,
                    "synthesis_sha256": job.source.synthesis_sha256,
                    "anchors_sha256": "" if job.codes is None else hashlib.sha256(job.codes.tobytes()).hexdigest()},

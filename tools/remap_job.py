@@ -204,7 +204,7 @@ class Job:
     @functools.cached_property
     def other_model(self) -> bool:
         """Whether the score that is there holds another model's walks."""
-        return is_other(self.old, self.record, self.source.weights_sha256, self.played_sha256)
+        return is_other(self.old, self.source.weights_sha256, self.played_sha256, self.record)
 
     def notes(self) -> list[str]:
         """A line for every shot that is left alone though it may have been meant, or does not fit the cut list any more."""

@@ -12,12 +12,12 @@ from player.show.score import Score
 WEIGHTS = "weights_sha256"  # the key of a score in which remap says whose latents its walks are
 
 
-def is_other(old: Score | None, record: Path, weights: str, synthesis: str) -> bool:
-    """Whether the score's walks are another generator's. record: remap.json of the last remap; weights: hash of this model's;
-    synthesis: of the synthesis.onnx that will play it. '' where either is not known. Two exports of one model are no others."""
+def is_other(old: Score | None, weights: str, synthesis: str, record: Path | None = None) -> bool:
+    """Whether the score's walks are another generator's. weights: hash of this model's; synthesis: of the synthesis.onnx that
+    will play it. '' where either is not known. record: remap.json of the last remap. Two exports of one model are no others."""
     if old is None or not old.walks:
         return False
-    told = old.extra.get(WEIGHTS) or _recorded(record)
+    told = old.extra.get(WEIGHTS) or (_recorded(record) if record is not None else "")
     if isinstance(told, str) and told and weights:
         return told != weights
     return bool(synthesis and old.generator_sha256) and synthesis != old.generator_sha256

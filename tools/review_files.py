@@ -43,7 +43,7 @@ def write_cuts(cuts: CutList, notes: tuple[str, ...], path: Path) -> None:
 def write_commented(score: Score, comments: Comments, path: Path) -> None:
     """write_score, with the comments in its text. Raises OSError."""
     write_score(score, path)
-    if comments.lines or comments.last:
+    if comments != Comments():
         _rewrite(path, with_comments(path.read_text(encoding="utf-8"), comments))
 
 

@@ -67,7 +67,13 @@ def _moved(comments: Comments, new_of: Mapping[int, int]) -> Comments:
             lines[str(new_of[int(number)]), key] = told
         else:
             last += told
-    return Comments(lines, last)
+    behind: dict[tuple[str, str], str] = {}
+    for (number, key), comment in comments.behind.items():
+        if number == HEAD or int(number) in new_of:
+            behind[number if number == HEAD else str(new_of[int(number)]), key] = comment
+        else:
+            last += (comment,)
+    return Comments(lines, last, behind)
 
 
 def _renamed_marks(row: ScoreShot, names: Mapping[str, str]) -> ScoreShot:

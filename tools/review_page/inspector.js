@@ -36,8 +36,8 @@ export class Inspector {
 
   show(state, shot, details, looking) {
     const had = document.activeElement && this.place.contains(document.activeElement) ? document.activeElement.id : '';
-    // What is being typed outlasts a redraw; dirty says that it is not sent yet.
-    const { value: typed, selectionStart: at, dataset: { dirty } } = had ? document.activeElement : { dataset: {} };
+    // What is being typed or selected outlasts a redraw; dirty says that it is not sent yet.
+    const { value: typed, selectionStart: from, selectionEnd: to, dataset: { dirty } } = had ? document.activeElement : { dataset: {} };
     this.redrawing = true;
     this.details = details;
     const scrolled = this.place.scrollTop;
@@ -48,7 +48,8 @@ export class Inspector {
     const again = had && document.getElementById(had);
     if (again) {
       again.focus();
-      if (dirty) { again.value = typed; again.dataset.dirty = dirty; again.setSelectionRange(at, at); }
+      if (dirty) { again.value = typed; again.dataset.dirty = dirty; }
+      if (again.selectionStart !== null && from !== null && from !== undefined) again.setSelectionRange(from, to); // of a text
     }
   }
 
