@@ -8,10 +8,11 @@ from typing import TextIO
 
 class Progress:
     """Prints 'done of total unit, rate a second, time left' at most four times a second on a terminal, and once in ten
-    seconds elsewhere, so that a log stays readable."""
+    seconds elsewhere, so that a log stays readable. parts: how many steps of the work are one unit, where units are slow;
+    then the unit's tenths are shown, and no rate."""
 
-    def __init__(self, total: int, unit: str, out: TextIO):
-        self.total, self.unit, self.out = total, unit, out
+    def __init__(self, total: int, unit: str, out: TextIO, parts: int = 1):
+        self.total, self.unit, self.out, self.parts = total, unit, out, parts
         self._begin_s = self._printed_s = time.perf_counter()
         self._terminal = out.isatty()
 
@@ -22,7 +23,9 @@ class Progress:
         self._printed_s = now_s
         rate = done / (now_s - self._begin_s)
         left_s = round((self.total - done) / rate) if rate else 0
-        line = f"{done} of {self.total} {self.unit}, {rate:.1f} a second, {left_s // 60}:{left_s % 60:02d} left"
+        done_text = f"{done} of {self.total}" if self.parts == 1 else f"{done / self.parts:.1f} of {self.total / self.parts:g}"
+        rate_text = f", {rate:.1f} a second" if self.parts == 1 else ""
+        line = f"{done_text} {self.unit}{rate_text}, {left_s // 60}:{left_s % 60:02d} left"
         self.out.write(f"\r{line}\x1b[K" if self._terminal else line + "\n")
         self.out.flush()
 

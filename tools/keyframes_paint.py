@@ -109,7 +109,7 @@ def compare(job: Job) -> None:
     footage, places = job.footage, job.places
     size = small_size(*footage.size)
     frames = sheet_frames(job.keys, job.parts, job.args.compare_frames)
-    progress = Progress(100, "hundredths of the sheet", sys.stdout)
+    progress = Progress(100, "sheet", sys.stdout, 100)
     looked_at = frames_of(footage, evenly(job.first, job.last))
     gate = gate_of(sized(p, size) for _, p in looked_at)
     rows = make_rows(frames, job.parts, job.painting, job.options, gate, lambda n: frame_of(footage, n),
@@ -155,7 +155,7 @@ def paint(job: Job, store: KeyStore, painter: Painter) -> list[int]:
     """Paints what is missing, each key written as soon as it is done. Returns all keys there are then. Raises ShowError."""
     footage, fingerprint = job.footage, painter.fingerprint()
     todo, there = split(job, store, painter)
-    progress = Progress(A_KEY * len(todo), "hundredths of a key", sys.stdout)
+    progress = Progress(A_KEY * len(todo), "keys", sys.stdout, A_KEY)
     done = 0
 
     def told(share: float) -> None:
