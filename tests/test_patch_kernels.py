@@ -9,7 +9,7 @@ pytest.importorskip("numba")
 
 from tools import patch_kernels as kernels
 from tools.patch_crew import Crew
-from tools.patch_levels import doubled, shrunk, under_tent
+from tools.patch_levels import double, shrunk, under_tent
 from tools.patch_pyramid import level_count, spread_edges
 
 RNG = np.random.default_rng(0)
@@ -136,10 +136,12 @@ def test_random_matches_are_even_and_obey_labels() -> None:
 
 def test_a_coarse_field_is_doubled_with_its_parity_and_a_start_is_halved() -> None:
     coarse = np.stack(np.meshgrid(np.arange(7), np.arange(5)), axis=2).astype(np.int32)
-    fine = doubled(coarse, (11, 15), (11, 15))
+    fine, other = np.full((11, 15, 2), -1, np.int32), np.full((11, 15, 2), -1, np.int32)
+    double(coarse, fine, (11, 15))
+    double(coarse, other, (9, 12))
     y, x = np.mgrid[:10, :14]
     assert np.array_equal(fine[:10, :14], np.stack([x, y], axis=2)), "an identity stays one"
-    assert fine[10, 14].tolist() == [12, 8] and doubled(coarse, (11, 15), (9, 12)).max(axis=(0, 1)).tolist() == [11, 8]
+    assert fine[10, 14].tolist() == [12, 8] and other.max(axis=(0, 1)).tolist() == [11, 8]
     small = shrunk(fine, 1, (5, 7))
     assert np.array_equal(small, coarse) and np.array_equal(shrunk(fine, 0, (11, 15)), fine)
     assert (shrunk(np.full((8, 8, 2), -1, np.int32), 2, (2, 2)) == -1).all()

@@ -40,17 +40,23 @@ def _key(seed: int, level: int, number: int, use: int) -> np.uint64:
     return np.uint64(np.random.SeedSequence([seed, level, number, use]).generate_state(1, np.uint64)[0])
 
 
-def doubled(coarse: Ints, target: tuple[int, int], source: tuple[int, int]) -> Ints:
-    """The field of a level from the next coarser one's: twice the match, plus the pixel's own parity. [Ht, Wt, 2]"""
-    y, x = np.arange(target[0]), np.arange(target[1])
-    fine = coarse[np.minimum(y // 2, coarse.shape[0] - 1)][:, np.minimum(x // 2, coarse.shape[1] - 1)] * np.int32(2)
-    fine[..., 0] += (x % 2).astype(np.int32)
-    fine[..., 1] += (y % 2).astype(np.int32)[:, None]
-    return np.minimum(fine, np.array([source[1] - 1, source[0] - 1], np.int32), out=fine)
+def double(coarse: Ints, fine: Ints, source: tuple[int, int]) -> None:
+    """Fills the field of a level, [Ht, Wt, 2], from the next coarser one's: twice the match, plus the pixel's own parity. Row
+    by row, as a second field would be the peak of the memory."""
+    columns = np.arange(fine.shape[1])
+    at, odd = np.minimum(columns // 2, coarse.shape[1] - 1), (columns % 2).astype(np.int32)
+    last = np.array([source[1] - 1, source[0] - 1], np.int32)
+    for y, row in enumerate(fine):
+        np.multiply(coarse[min(y // 2, coarse.shape[0] - 1), at], np.int32(2), out=row)
+        row[:, 0] += odd
+        row[:, 1] += np.int32(y % 2)
+        np.minimum(row, last, out=row)
 
 
 def shrunk(start: Ints, number: int, size: tuple[int, int]) -> Ints:
     """`start` at the size of level `number`: one of 4^number matches, in that level's pixels; unknown stays unknown."""
+    if number == 0:
+        return start[: size[0], : size[1]]  # no copy: it is as large as the field
     step = 2**number
     return start[::step, ::step][: size[0], : size[1]] >> number
 
@@ -107,11 +113,12 @@ class Search:
         is neither or where the mask forbids them. start: [Ht, Wt, 2] of this level."""
         keep = np.zeros(self.level.target_size, np.uint8)
         if coarse is not None:
-            self.field[:] = doubled(coarse, self.level.target_size, self.level.source_size)
+            double(coarse, self.field, self.level.source_size)
             keep.fill(1)
         elif start is not None:
             known = self._known(start)
-            self.field[known], keep[known] = start[known], 1
+            np.copyto(self.field, start, where=known[..., None])
+            keep[known] = 1
         order = np.zeros(1, np.int32)
         if self.level.masked:
             order = np.argsort(self.level.source_mask, axis=None, kind="stable").astype(np.int32)
@@ -121,10 +128,14 @@ class Search:
     def _known(self, start: Ints) -> NDArray[np.bool_]:
         """Where `start` says something that the source has and the masks allow."""
         hs, ws = self.level.source_size
-        known: NDArray[np.bool_] = np.asarray(((start >= 0) & (start < (ws, hs))).all(axis=2))
-        if self.level.masked:
-            at, label = np.where(known[..., None], start, 0), self.level.target_mask
-            known = known & ((self.level.source_mask[at[..., 1], at[..., 0]] == label) | self.free[label])
+        known = np.empty(start.shape[:2], np.bool_)
+        for top in range(0, len(start), kernels.BAND):  # by bands: what is made on the way is as large as the field
+            part = start[top : top + kernels.BAND]
+            there = ((part >= 0) & (part < (ws, hs))).all(axis=2)
+            if self.level.masked:
+                at, label = np.where(there[..., None], part, 0), self.level.target_mask[top : top + kernels.BAND]
+                there &= (self.level.source_mask[at[..., 1], at[..., 0]] == label) | self.free[label]
+            known[top : top + kernels.BAND] = there
         return known
 
     def offer(self, start: Ints) -> None:
@@ -132,7 +143,7 @@ class Search:
         known = self._known(start)
         self.price()
         own, own_cost = self.field.copy(), self.cost.copy()
-        self.field[known] = start[known]
+        np.copyto(self.field, start, where=known[..., None])
         self.price()
         np.copyto(self.field, own, where=(self.cost >= own_cost)[..., None])
         self.vote()
@@ -230,11 +241,13 @@ def coarse_to_fine(work: Work, settings: Settings, progress: Callable[[float], N
                 del search, level
         search.active.fill(1)
         search.price()
+    field, cost = search.field, search.cost
+    del search  # its maps of use: the picture needs their room
     picture = np.empty(level.picture.shape, np.uint8)
     for top in range(0, len(picture), kernels.BAND):  # by bands: no second picture of float32
         band = level.picture[top : top + kernels.BAND] / np.float32(level.style_scale)
         picture[top : top + kernels.BAND] = np.rint(band).clip(0, 255)
-    return picture, search.field, search.cost
+    return picture, field, cost
 
 
 def frozen_error(work: Work, picture: Bytes, settings: Settings) -> Floats:
