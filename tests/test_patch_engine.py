@@ -287,11 +287,11 @@ def test_the_extra_pass_fits_small_patches_better(small: Scene) -> None:
 
 @pytest.mark.parametrize("stop", [0.0, 3.0])
 def test_the_error_is_the_cost_of_the_matches_in_the_picture_that_is_given(small: Scene, stop: float) -> None:
-    """Summed here as Guide's docstring says it: squared differences in 8-bit levels, a guide's weight shared by its channels."""
+    """Summed here as Guide's docstring says: squared differences in 8-bit levels, a guide's weight shared by its channels."""
     made = synthesise(small.style, small.guides, replace(QUICK, stop=stop))
     assert small.guides[0].source.shape[2] == 3
-    compared = 0
-    for y, x in ((60, 80), (17, 30), (100, 140), (80, 75), (40, 100)):
+    off = []
+    for y, x in ((y, x) for y in range(2, 118, 3) for x in range(2, 158, 3)):
         at_x, at_y = made.field[y, x]
         if not (2 <= at_x < 158 and 2 <= at_y < 118):
             continue
@@ -300,9 +300,8 @@ def test_the_error_is_the_cost_of_the_matches_in_the_picture_that_is_given(small
         cost = ((made.picture[here].astype(float) - small.style[there]) ** 2).sum() / 3
         for g in small.guides:
             cost += g.weight * 255**2 * ((g.target[here] - g.source[there]).astype(float) ** 2).sum() / g.source.shape[2]
-        assert made.error[y, x] == pytest.approx(cost, rel=0.05, abs=30), (y, x)
-        compared += 1
-    assert compared >= 4
+        off.append(abs(made.error[y, x] - cost) / max(cost, 100))
+    assert len(off) > 1000 and max(off) < 0.03, "the picture is rounded to 8 bits; but for that they are equal"
 
 
 def test_a_coarser_level_keeps_labels(small: Scene) -> None:
