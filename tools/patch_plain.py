@@ -1,8 +1,8 @@
 """The plain engine that `cineml bench keyframes` measures patch_engine against, and nothing else uses.
 
 The published procedure as one would write it first: every level `votes` times costs, `sweeps` sweeps, vote; every try
-computes the use of both patches from live counts, and the cost with the coordinates clipped pixel by pixel; no
-convergence mask, no padding, no penalty that is looked up. Threads share out rows and race for the counts, as public
+computes the cost with the coordinates clipped pixel by pixel, the use of its own patch from live counts, and that of the
+other where its cost alone wins; no convergence mask, no padding, no penalty that is looked up. Threads share out rows and race for the counts, as public
 engines do, so its picture differs a little from run to run.
 """
 
@@ -107,9 +107,8 @@ def _sweep(target: Any, source: Any, weights: Any, field: Any, cost: Any, uses: 
                 cx, cy = min(max(cx, rad), ws - 1 - rad), min(max(cy, rad), hs - 1 - rad)
                 tried += 1
                 now = cost[y, x] + per_use * _use(uses, bx, by, rad)
-                new_use = per_use * _use(uses, cx, cy, rad)
                 new = _cost(target, source, weights, x, y, cx, cy, patch, now)
-                if new + new_use < now:
+                if new < now and new + per_use * _use(uses, cx, cy, rad) < now:
                     _count(uses, bx, by, rad, -1)
                     _count(uses, cx, cy, rad, 1)
                     field[y, x, 0], field[y, x, 1], cost[y, x] = cx, cy, new
