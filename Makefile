@@ -3,7 +3,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 export VENV
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench demo-show demo-longer demo-film demo-generator clean set-up set-up-test
+.PHONY: help demo test lint bench demo-show demo-longer demo-style demo-film demo-generator clean set-up set-up-test
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
@@ -31,6 +31,7 @@ MINUTES32 ?= 11
 MINUTES64 ?= 20
 MINUTES ?= 42
 DECAY ?= 0.3
+STYLE_STEPS ?= 4000
 FILM := out/film/film.mp4
 TRAIN = $(PY) -m tools.gan_train $(FILM) --cuts out/film/cuts.csv --anchor --channel-base 2048 --batch 8 --metrics none -o
 resume = $(if $(wildcard $(1)/state.safetensors),--resume)
@@ -42,6 +43,13 @@ demo-longer: demo-film ## trains the committed demo generator on for MINUTES, an
 	$(TRAIN) out/longer --resolution $(RESOLUTION) --minutes $(MINUTES) --adversarial-every 6 --decay $(DECAY) --aug ada \
 	    --augment-kimg 50 --seed 3 $(or $(call resume,out/longer),--grow-from show_configs/demo/checkpoint)
 	$(PY) -m tools.demo_show --film out/film --run out/longer --work out/walks --out show_configs/demo
+
+demo-style: demo-film ## teaches the demo's stylizer two paintings of our own, and exports it (10 minutes)
+	$(PY) -m tools.demo_paintings -o out/paintings
+	if [ -f out/style/state.safetensors ]; then $(PY) -m tools.style_train -o out/style --resume --steps $(STYLE_STEPS); else \
+	    $(PY) -m tools.style_train --film $(FILM) --style out/paintings/oil.png out/paintings/woodcut.png -o out/style \
+	    --frames 16 --steps $(STYLE_STEPS); fi
+	$(PY) -m tools.style_export out/style -o show_configs/style/stylizer.onnx --licence CC0-1.0
 
 demo-film: set-up-test ## renders the demo film, its soundtrack and its cut list into out/film
 	$(PY) -m tools.demo_film -o out/film

@@ -171,6 +171,11 @@ def render(args: argparse.Namespace) -> int:
 
         opening = Opening(stack)
         show = replace(loaded(args, opening), loop=False)
+        live = [s.number for s in show.cuts.shots if "camera" in show.inputs_of(s.number)]
+        if live:
+            opening.note([Problem(f"{show.path.name}: shot {live[0]}", "plays a camera, whose picture is now or never",
+                                  "a show without a camera", "cineml play --record OUT.mp4")])
+            opening.finish()  # not even opened: its lamp would go on
         frames = show.film.frames - show.start_frame
         if args.duration is not None:
             wanted = args.duration * float(show.film.rate)  # inf for a number that is too large for one
@@ -255,6 +260,7 @@ def check(args: argparse.Namespace) -> int:
                 ("sources", ", ".join(sorted(source_names(show)))),
                 ("fallback", show.fallback.name if show.fallback else "none: a failing model holds its last picture"),
                 ("models", str(facts.get("provider") or "none needed")),
+                ("styles", style_line(show, facts)),
                 ("sound", f"{len(sound) / 48000:.2f} s, {sound.shape[1]} channels" if sound is not None else "none"),
                 ("sound device", device),
                 ("captions", caption_line(show, compositor)),
@@ -301,6 +307,17 @@ def caption_line(show: Show, compositor: Any) -> str:
         return "none"
     spans, how = compositor.captions.spans, "shown" if show.captions.burn_in else "hidden until /cineml/output/captions"
     return f"{show.captions.file.name}: {len(spans)}, the last ends at frame {spans[-1].end} of {show.film.frames}; {how}"
+
+
+def style_line(show: Show, facts: Mapping[str, Any]) -> str:
+    """The stylizer's styles, the size of its pictures and what it is played over; how long a picture takes."""
+    own = facts.get("sources", {}).get("stylizer")
+    if own is None:
+        return "none: no shot is stylised"
+    over = sorted({show.styled(s.number).over for s in show.cuts.shots if "stylizer" in show.score_shot(s.number).sources})
+    width, height = own["size"]
+    names, took_ms = ", ".join(own["styles"]), 1000 * own["warm_s"]
+    return f"{names}; {width}x{height} over the {' and the '.join(over)}, {took_ms:.0f} ms a picture"
 
 
 def key_line(show: Show) -> str:

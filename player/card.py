@@ -19,8 +19,8 @@ from player.sources.film_index import probe_film
 from player.sources.onnx_defaults import read_metadata
 from player.sources.onnx_model import ModelFacts, facts_from, sha256_of
 
-RUN_KEYS = ("tool", "dataset", "kimg", "minutes", "grown_from", "anchored", "preset", "seed", "imported_from", "distilled_from",
-            "torch")  # fmt: skip
+RUN_KEYS = ("tool", "film", "styles", "architecture", "steps", "dataset", "kimg", "minutes", "grown_from", "anchored", "preset",
+            "seed", "imported_from", "distilled_from", "torch")  # fmt: skip
 MADE = "Where this show comes from. Written by cineml check --card."
 MOST_READ = 1 << 20  # bytes of a file that may be an older card
 STYLE = """
@@ -66,6 +66,10 @@ def provenance(show: Show) -> tuple[Section, ...]:
         sections.append(Section("Mixed", tuple(mixed)))
     if show.generator is not None:
         sections.append(Section("Model", tuple(_model_rows(show.generator / "synthesis.onnx"))))
+    if show.stylizer is not None and show.stylizer.file is not None:
+        sections.append(Section("Stylizer", tuple(_model_rows(show.stylizer.file))))
+    if styled := _styled_rows(show):
+        sections.append(Section("Styled", tuple(styled)))
     sections.append(Section("Software", tuple(_versions())))
     return tuple(sections)
 
@@ -122,6 +126,25 @@ def _mix_rows(show: Show) -> list[tuple[str, str]]:
     return [(_shots(numbers), how) for how, numbers in found.items()]
 
 
+def _styled_rows(show: Show) -> list[tuple[str, str]]:
+    """The shots that are stylised, by what and how."""
+    found: dict[str, list[int]] = {}
+    for shot in show.cuts.shots:
+        if "stylizer" not in show.score_shot(shot.number).sources:
+            continue
+        how = show.styled(shot.number)
+        names = how.style.names if how.style is not None else show.styles[:1]
+        said_of = f"{' and '.join(names) or 'its first style'} over the {how.over}"
+        if how.style is not None and len(how.style.points) > 1:
+            said_of += f", by {len(how.style.points)} key points"
+        if how.mask_side != "all" and how.mask is not None:
+            said_of += f", the {how.mask_side} of {how.mask.name}"
+        if how.smooth:
+            said_of += f", smoothed {how.smooth:g}"
+        found.setdefault(said_of, []).append(shot.number)
+    return [(_shots(numbers), how) for how, numbers in found.items()]
+
+
 def _shots(numbers: Sequence[int]) -> str:
     return ("shot " if len(numbers) == 1 else "shots ") + ranges_of(sorted(numbers))
 
@@ -139,7 +162,11 @@ def _model_rows(path: Path) -> list[tuple[str, str]]:
         own = hashlib.sha256(path.read_bytes()).hexdigest()
     except (OSError, ValueError, ShowError) as e:
         return [("file", path.name), ("not readable", str(e))]
-    rows = [("file", path.name), ("sha256", own), ("kind", f"{facts.kind}, {facts.resolution} px, {facts.channels} channels"),
+    kind = f"{facts.kind}, {facts.resolution} px, {facts.channels} channels"
+    if facts.kind == "stylizer":
+        size = f"{facts.size[0]}x{facts.size[1]} px" if facts.size is not None else "any size"
+        kind = f"stylizer, {size}, styles {', '.join(facts.styles)}"
+    rows = [("file", path.name), ("sha256", own), ("kind", kind),
             ("licence", facts.licence or "not said")]  # fmt: skip
     run: Mapping[str, Any] = facts.run if isinstance(facts.run, dict) else {"run": facts.run} if facts.run else {}
     rows += [(f"training: {key}", said(run[key])) for key in RUN_KEYS if run.get(key) not in (None, "")]

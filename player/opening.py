@@ -56,8 +56,9 @@ def loaded(args: argparse.Namespace, opening: Opening) -> Show:
     `opening`, and as much of the show as could be read comes back; raises ShowError where that is nothing."""
     from player.show.config import load_venue, read_show, with_venue
     from player.sources.film_reader import probe_film
+    from player.sources.stylizer_model import styles_of
 
-    reading = read_show(Path(args.show), probe_film)
+    reading = read_show(Path(args.show), probe_film, styles_of)
     opening.note(reading.problems)
     opening.whole = not reading.problems
     files = dict(reading.files)
@@ -171,23 +172,30 @@ def source_names(show: Show) -> set[str]:
     return {source for shot in show.cuts.shots for source in show.score_shot(shot.number).sources}
 
 
+def input_names(show: Show) -> set[str]:
+    """The kinds of source that must be open: those that shots play, and what the stylizer is played over."""
+    return {source for shot in show.cuts.shots for source in show.inputs_of(shot.number)}
+
+
 def make_inference(show: Show, opening: Opening, threads: int, require_provider: str | None) -> Any:
     """The inference with every source that the show needs, opened and warmed; None, and its files tried, for a show
     that is not whole."""
     from player.sources.black import BlackSource
     from player.sources.clip import ClipSource
+    from player.sources.figure_masks import FigureMasks
     from player.sources.film_reader import FilmSource
     from player.sources.inference import Inference
+    from player.sources.step_print import StepPrinted
     from player.sources.testcard import TestCardSource
 
     if not opening.whole:
         try_files(show, opening, threads, require_provider)
         return None
     sources: dict[str, FrameSource] = {"black": BlackSource(show)}
-    names = source_names(show)
-    if require_provider and "generator" not in names:
+    names, masks = input_names(show), FigureMasks(show)
+    if require_provider and not {"generator", "stylizer"} & names:
         given = f"{require_provider}, but no shot of {show.path.name} plays a generator"
-        opening.note([Problem("--require-provider", given, "a show with a generator")])
+        opening.note([Problem("--require-provider", given, "a show with a generator or a stylizer")])
     if "generator" in names:
         from player.sources.generator import GeneratorSource
 
@@ -197,8 +205,18 @@ def make_inference(show: Show, opening: Opening, threads: int, require_provider:
         sources["film"] = FilmSource(show, show.film.path, "film")
     if "clip" in names:
         sources["clip"] = ClipSource(show)
+    if "camera" in names:
+        from player.sources.camera import CameraSource
+
+        sources["camera"] = CameraSource(show)
+    # What a stylizer is played over is printed first, so that it paints one picture and not two.
+    sources |= {name: StepPrinted(source, show, masks) for name, source in sources.items() if name != "black"}
     if "testcard" in names:
         sources["testcard"] = TestCardSource(show)
+    if "stylizer" in names:
+        from player.sources.stylizer import StylizerSource
+
+        sources["stylizer"] = StylizerSource(show, sources, masks, threads, require_provider=require_provider or "")
     fallback = FilmSource(show, show.fallback, "fallback") if show.fallback else None
     inference = Inference(sources, show, fallback)
     opening.tried(inference.open, close=False)
@@ -209,6 +227,7 @@ def make_inference(show: Show, opening: Opening, threads: int, require_provider:
 def try_files(show: Show, opening: Opening, threads: int, require_provider: str | None) -> None:
     """Opens the models and clips of a show that is not whole (reading it has tried its films, score and cut list)."""
     from player.sources.clip import damaged
+    from player.sources.figure_masks import FigureMasks
 
     if show.generator is not None:
         from player.sources.generator import GeneratorSource
@@ -218,6 +237,12 @@ def try_files(show: Show, opening: Opening, threads: int, require_provider: str 
         noted = [str(path) for part in ("mapping.onnx", "synthesis.onnx") if file_problem(path := show.generator / part)]
         opening.note(p for p in source.check_models() if p.where not in noted)
     opening.note(damaged(show))
+    if show.stylizer is not None and show.stylizer.file is not None:
+        from player.sources.stylizer import StylizerSource
+
+        stylizer = StylizerSource(show, {}, FigureMasks(show), threads, require_provider=require_provider or "")
+        opening.note(stylizer.check_model())
+        stylizer.close()
 
 
 def make_screen(show: Show, offscreen: bool, realtime: bool) -> Any:

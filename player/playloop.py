@@ -117,9 +117,12 @@ def drained(inbox: Inbox) -> list[Command]:
 
 
 def _playing(state: ShowState, show: Show) -> str:
-    """The source of the shot that is seen, and where it has two how they are mixed."""
+    """The source of the shot that is seen, where it has two how they are mixed, and the shares of its styles."""
     row = show.score_shot(state.mix.shot.number)
-    return f"{row.source} {state.source_mix:.2f} over {row.under}" if len(row.sources) > 1 else row.source
+    total = sum(weight for _, weight in state.style_weights) or 1.0
+    styles = [f"{name} {weight / total:.2f}" for name, weight in state.style_weights if weight > 0]
+    styled = f" ({', '.join(styles)})" if "stylizer" in row.sources and styles else ""
+    return (f"{row.source} {state.source_mix:.2f} over {row.under}" if len(row.sources) > 1 else row.source) + styled
 
 
 def overlay(state: ShowState, parts: Parts) -> tuple[str, ...]:

@@ -87,6 +87,12 @@ def repeatable() -> dict[str, str]:
     return {"x264-params": "asm=avx2"} if wide else {}
 
 
+def part_comment(frames: range, whole: int) -> str:
+    """What a film that is made of some frames of another says of them in its own comment, so that a show that plays it as a
+    clip knows where they stand: '' for all of them."""
+    return "" if frames == range(whole) else f"cineml: film frames {frames.start} to {frames.stop - 1} of {whole}"
+
+
 _made = itertools.count(1)
 
 
@@ -111,7 +117,9 @@ class Recorder:
     sound_codec = "aac"
 
     def __init__(self, path: Path, size_px: tuple[int, int], fps: Fraction, sound: Sound | None = None, *,
-                 realtime: bool = False, crf: int = 18, preset: str = "", layout: str = "") -> None:  # fmt: skip
+                 realtime: bool = False, crf: int = 18, preset: str = "", layout: str = "",
+                 comment: str = "") -> None:  # fmt: skip
+        self._comment = comment
         self.path, self._fps, self._sound = Path(path), Fraction(fps), sound
         self._width, self._height = size_px
         self.film_size = (size_px[0] + size_px[0] % 2, size_px[1] + size_px[1] % 2)  # H.264 as everyone plays it is even
@@ -166,6 +174,8 @@ class Recorder:
             raise ShowError(problem) from None
         options = {"movflags": "+faststart"} if kind != "matroska" else {}
         self._container = av.open(str(self._part), "w", format=kind, options=options)
+        if self._comment:
+            self._container.metadata["comment"] = self._comment
         self._video = self._video_stream(crf, preset)
         self._audio: Any = self._audio_stream() if self._sound is not None else None
 

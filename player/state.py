@@ -9,8 +9,9 @@ from fractions import Fraction
 from typing import Any
 
 from player.show.cut_list import Mix
-from player.show.parameter import BY_ADDRESS, LOOK, LOOK_NAMES, Value
+from player.show.parameter import LOOK, LOOK_NAMES, Value, find
 from player.show.show import Cue, Show
+from player.show.styling import NO_HAND, WINDOW, StyleHand, weights_by
 
 # A refresh is due at the frame it lies within this much of: show times are floats, film frames are not.
 FRAME_TOLERANCE = Fraction(1, 100_000)
@@ -92,6 +93,7 @@ class ShowState:
     show_time_s: when this picture will be seen. place: where the film (and its sound) is; picture: where the picture
     is, the same unless frozen. mix: what of the shots is seen. look: value by name of LOOK_NAMES.
     source_mix: weight of the shot's source over what lies under it; outgoing_mix: the same of a dissolve's outgoing shot.
+    style_weights: of all styles that the show knows, as score and hand give them to the shot. hand: what it asks of them.
     fade, blackout, captions, volume, mute, delay_ms: see the parameters. values: every changed parameter by address.
     next_go_cue: counts GOs. cued_to: cues at film frames before this one have been fired in this loop.
     """
@@ -122,6 +124,8 @@ class ShowState:
     source_mix: float = 1.0
     outgoing_mix: float = 1.0
     mix_offset: float = 0.0
+    style_weights: tuple[tuple[str, float], ...] = ()
+    hand: StyleHand = NO_HAND
     values: Mapping[str, Glide | Value] = field(default_factory=dict)
 
 
@@ -179,7 +183,9 @@ def first_state(show: Show, show_time_s: float = 0.0) -> ShowState:
 
 def value_at(values: Mapping[str, Glide | Value], address: str, show_time_s: float) -> Value:
     """What a parameter is worth at a show time: the asked value on its glide, else the table's default."""
-    held = values.get(address, BY_ADDRESS[address].default)
+    if (held := values.get(address)) is None:
+        p = find(address)
+        return p.default if p is not None else None
     return held.at(show_time_s) if isinstance(held, Glide) else held
 
 
@@ -187,6 +193,43 @@ def mix_offset_at(values: Mapping[str, Glide | Value], show_time_s: float) -> fl
     """What a hand adds to the mix of two sources at a show time, also one that is still to come: a glide is known ahead."""
     held = value_at(values, "/cineml/source/mix_offset", show_time_s)
     return float(held) if isinstance(held, (int, float)) else 0.0
+
+
+def hand_at(values: Mapping[str, Glide | Value], show_time_s: float) -> StyleHand:
+    """What a hand asks of stylised shots at a show time, like mix_offset_at."""
+    asked = [a for a in values if a.startswith("/cineml/style/")]
+    if not asked:
+        return NO_HAND
+
+    def by_style(name: str) -> tuple[tuple[str, float], ...]:
+        return tuple((a.split("/")[3], _number(values, a, show_time_s)) for a in asked if a.endswith("/" + name))
+
+    return StyleHand(by_style("weight"), by_style("offset"), _number(values, "/cineml/style/smooth_offset", show_time_s),
+                     _number(values, "/cineml/style/mask_amount", show_time_s))
+
+
+def hands_at(state: ShowState, show_time_s: float, show: Show) -> tuple[StyleHand, ...]:
+    """hand_at at a show time and at the film frames before it that a smoothed picture is made of, latest first; one alone where
+    no hand has asked anything. What a fader did before its last move is not known, so that is taken for where it began."""
+    now = hand_at(state.values, show_time_s)
+    if now is NO_HAND:
+        return (NO_HAND,)
+    frame_s = float(1 / (show.film.rate * (state.transport.rate or 1)))
+    return (now, *(hand_at(state.values, show_time_s - k * frame_s) for k in range(1, WINDOW + 1)))
+
+
+def _number(values: Mapping[str, Glide | Value], address: str, show_time_s: float) -> float:
+    held = value_at(values, address, show_time_s)
+    return float(held) if isinstance(held, (int, float)) else 0.0
+
+
+def step_at(values: Mapping[str, Glide | Value], shot: int, show_time_s: float, show: Show) -> tuple[int, float]:
+    """(film frames that a picture of a shot is held for, 0 where none is; smear 0..1): step printing, as look and hand ask."""
+    if not show.steps and "/cineml/look/step_print" not in values:
+        return 0, 0.0
+    look = _look_values(values, shot, show_time_s, show)[1]
+    frames = round(look["step_print"])
+    return (frames, look["smear"]) if frames >= 2 else (0, 0.0)
 
 
 def advance(previous: ShowState, commands: Iterable[Command], now_s: float, show: Show) -> ShowState:
@@ -259,6 +302,10 @@ def _apply(change: _Change, c: Command, now_s: float, show: Show) -> None:
         if shot is not None:
             change.stopped = False
             change.transport = _sought(change.transport, Fraction(shot.start), now_s, show, True)
+    elif c.address == "/cineml/style/release":
+        set_by_hand = [a for a in change.values if a.startswith("/cineml/style/") and a.endswith("/weight")]
+        for address in set_by_hand:
+            del change.values[address]
     elif c.address == "/cineml/window/quit":
         change.quit = True
     else:
@@ -267,10 +314,13 @@ def _apply(change: _Change, c: Command, now_s: float, show: Show) -> None:
 
 def _apply_value(change: _Change, noun: str, name: str, c: Command, now_s: float, show: Show) -> None:
     here = place_at(change.transport, now_s, show)
-    if BY_ADDRESS[c.address].glides:
+    p = find(c.address)
+    if p is not None and p.glides:
         start = value_at(change.values, c.address, now_s)
         if noun == "look" and c.address not in change.values:
             start = _look_values(change.values, show.cuts.shot_at(here.frame).number, now_s, show)[1][name]
+        elif noun == "style" and name.endswith("/weight") and c.address not in change.values:
+            start = show.shares_of(show.cuts.shot_at(here.frame).number, here.frame).get(name.partition("/")[0], 0.0)
         glide_s = show.control.glide_s if c.glide_s is None else c.glide_s
         change.values[c.address] = Glide(float(start or 0.0), float(c.value or 0.0), now_s, glide_s)
     else:
@@ -336,8 +386,7 @@ def _resolve(change: _Change, now_s: float, show: Show, previous: ShowState | No
     values = change.values
 
     def number(address: str) -> float:
-        held = value_at(values, address, now_s)
-        return float(held) if isinstance(held, (int, float)) else 0.0
+        return _number(values, address, now_s)
 
     def flag(address: str) -> bool:
         return bool(value_at(values, address, now_s))
@@ -348,6 +397,10 @@ def _resolve(change: _Change, now_s: float, show: Show, previous: ShowState | No
     mix = show.cuts.mix_at(picture.frame)
     offset = mix_offset_at(values, now_s)
     source_mix = show.score_shot(mix.shot.number).mix_at(picture.frame, offset)
+    hand = hand_at(values, now_s)
+    weights: dict[str, float] = dict.fromkeys(show.styles, 0.0) if show.stylizer is not None else {}
+    if show.stylizer is not None:
+        weights |= weights_by(show.shares_of(mix.shot.number, picture.frame), hand)
     outgoing_mix = show.score_shot(mix.outgoing.number).mix_at(picture.frame, offset) if mix.outgoing is not None else 1.0
     look_name, look = _look_values(values, mix.shot.number, now_s, show)
     held = change.key_shot == mix.shot.number
@@ -364,4 +417,4 @@ def _resolve(change: _Change, now_s: float, show: Show, previous: ShowState | No
         fullscreen=flag("/cineml/window/fullscreen"), stopped=change.stopped, quit=change.quit,
         refresh=previous.refresh + 1 if previous else 0, next_go_cue=change.next_go_cue, cued_to=change.cued_to,
         key_shot=change.key_shot if key else 0, source_mix=source_mix, outgoing_mix=outgoing_mix, mix_offset=offset,
-        values=values)
+        style_weights=tuple(weights.items()), hand=hand, values=values)

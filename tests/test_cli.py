@@ -182,7 +182,7 @@ print(json.dumps(told))
 LIGHT = ("demo", "new", "play", "render", "check", "doctor", "bench", "gan timelapse", "gan metrics", "strip",
          "cuts convert", "cuts check", "remake", "film probe", "film dataset", "film frames",
          "film audio", "cuts detect", "cuts group", "review", "sort",
-         "keyframes propagate")  # these help by themselves
+         "keyframes propagate", "style dream", "style apply", "style measure")  # these help by themselves
 
 
 def test_every_verb_helps_where_the_studio_is_not_installed() -> None:
@@ -206,7 +206,8 @@ def test_the_options_told_without_the_studio_are_the_verbs_own() -> None:
             imports = imported_by(row.module)
             nearby = [n for n in imports if n.module and n.module.startswith("tools.") and n.module != row.options]
             imports += [n for near in nearby for n in imported_by(str(near.module))]  # gan train reads its own in train_options
-            assert any(a.name == "arguments" for n in imports if n.module == row.options for a in n.names), row.module
+            told = {a.name for n in imports if n.module == row.options for a in n.names}
+            assert told & {"arguments", "options_from"}, row.module  # the second reads by the first
 
 
 def test_help_and_readme_tell_the_same_exit_codes() -> None:

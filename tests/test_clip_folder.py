@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from player.recorder import Recorder, part_comment
 from player.show.clip import FrameFolder, png_size, ranges_of, read_folder
 from player.show.cut_list import Shot
 from player.show.problem import ShowError
@@ -20,7 +21,7 @@ from player.sources.clip import ClipSource, damaged, read_png
 from player.sources.frame import Held
 from player.sources.inference import Inference
 from player.state import Latent
-from tests.numbered_film import FRAMES, number_in, write_frames, write_numbered
+from tests.numbered_film import FRAMES, RATE, SIZE, number_in, numbered, write_frames, write_numbered
 from tests.small_shows import small_show
 
 SHOTS = (Shot(1, 0, 24), Shot(2, 24, 48, "dissolve", 8), Shot(3, 48, 72))
@@ -44,7 +45,8 @@ def clip_show(*shots: int, path: Path, **more: Any) -> Show:
 @pytest.mark.parametrize(("numbers", "shot", "first", "like_film"), [
     (range(72), 2, 24, True), (range(24, 48), 2, 24, True), (range(24), 2, 0, False), (range(1, 25), 2, 1, False),
     (range(32), 1, 0, True), (range(32), 2, 24, True), (range(1, 73), 2, 25, True), (range(1, 73), 1, 1, True),
-    (range(1, 25), 1, 1, False), (range(71), 3, 48, True), (range(48, 72, 2), 3, 48, True)])
+    (range(1, 25), 1, 1, False), (range(71), 3, 48, True), (range(48, 72, 2), 3, 48, True),
+    (range(1001, 1073), 2, 1025, True), (range(1001, 1025), 2, 1001, False), (range(24, 48), 3, 48, True)])
 def test_a_folder_is_numbered_like_the_film_or_from_the_shots_first_frame(numbers: range, shot: int, first: int,
                                                                          like_film: bool) -> None:  # fmt: skip
     folder = FrameFolder(Path("x"), {n: Path(f"{n}.png") for n in numbers})
@@ -65,6 +67,28 @@ def test_what_is_no_frame_in_a_folder_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ShowError, match=r"holds no numbered PNG; allowed: frames such as 000300\.png"):
         read_folder(tmp_path / "empty")
+
+
+@pytest.mark.parametrize(("name", "numbers"), [
+    ("{:06d}_v2", [0, 1, 5]), ("s03_f{:06d}", [7, 8]), ("shot3_{:04d}_v2_1920", [10, 11]), ("{:06d}_v2", [4]),
+    ("take2_f{:04d}", [9]), ("2024-05-12_frame{:02d}", [24, 25])])
+def test_a_frames_number_is_what_tells_the_names_apart(tmp_path: Path, name: str, numbers: list[int]) -> None:
+    assert sorted(read_folder(write_frames(tmp_path, numbers, name + ".png")).files) == numbers
+
+
+def test_a_film_of_some_frames_of_the_film_stands_where_it_says(tmp_path: Path) -> None:
+    """As the tools write it that stylise or paint a part: its fades are in it, and it knows where it belongs."""
+    part = tmp_path / "part.mp4"
+    with Recorder(part, SIZE, RATE, comment=part_comment(range(20, 60), 72)) as made:
+        for n in range(20, 60):
+            made.add(numbered(n), n - 20)
+    clip = opened(clip_show(2, path=part))
+    assert [number_in(picture_at(clip, p, 2)) for p in (24, 30, 47, 99)] == [24, 30, 47, 47]
+    aim = Aim(0.0, 0, (Layer(2, "clip", Fraction(30)),), Latent())
+    assert clip.make(aim, aim.layers[0]).has_transitions
+    with pytest.raises(ShowError, match=r"part\.mp4 holds the film's frames 20 to 59; allowed: the shot's own, 48 to 71"):
+        opened(clip_show(3, path=part))
+    assert part_comment(range(72), 72) == ""
 
 
 def test_frames_stand_by_the_films_numbers_and_a_shot_shows_only_its_own(tmp_path: Path) -> None:

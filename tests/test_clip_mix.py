@@ -104,9 +104,9 @@ def test_key_points_outside_their_shot_and_a_source_over_itself_are_harmless_and
     ("under = 'film'\nmix = [[30, 2.0]]", "mix: is [[30, 2.0]]; allowed"),
     ("under = 'film'\nmix = [[30.5, 1.0]]", "mix: is [[30.5, 1.0]]; allowed"),
     ("mix = 0.5", "mix: is given, and the shot has one source; allowed: mix beside under"),
-    ("under = 'flim'", "under: is 'flim'; allowed: generator, stylizer, film, clip, black; try: did you mean 'film'?"),
+    ("under = 'flim'", "under: is 'flim'; allowed: generator, stylizer, film, clip, camera, black; try: did you mean 'film'?"),
     ("under = 3", "under: is 3; allowed: a text"),
-    ("under = 'stylizer'", "shot 2: under: stylizer is not played yet; allowed: generator, film, clip, black"),
+    ("under = 'stylizer'", "show.toml: stylizer.file: is missing, but shots play the stylizer; allowed: an ONNX file"),
 ])
 def test_a_mix_that_cannot_be_is_one_sentence(tmp_path: Path, row: str, says: str) -> None:
     (found,) = problems(tmp_path, PAINTED + row + "\n")

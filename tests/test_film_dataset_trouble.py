@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import json
+import zipfile
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -15,6 +17,7 @@ from tests.film_footage import scene, staged, write_film
 from tests.sampled_film import cuts_for, dataset, files_of
 from tools import film_dataset_run
 from tools.film_dataset import announced, plan_of
+from tools.film_dataset_files import OPTIONS, kept_options
 from tools.film_dataset_png import png
 from tools.film_dataset_source import footage_at
 from tools.film_dataset_square import whole
@@ -32,6 +35,18 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # --- stopped and gone on with
+
+
+def test_a_dataset_whose_bytes_are_wrong_is_none_of_ours(tmp_path: Path) -> None:
+    path = tmp_path / "set.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(OPTIONS, json.dumps({"size": 64, "film": "film.mp4"}))
+    data = path.read_bytes()
+    assert kept_options(path) == {"size": 64, "film": "film.mp4"}
+    for at in range(len(data)):
+        for flip in (0x01, 0x04, 0x06, 0x08, 0xFF):
+            path.write_bytes(data[:at] + bytes([data[at] ^ flip]) + data[at + 1:])
+            kept_options(path)
 
 
 @pytest.mark.parametrize("suffix", ["", ".zip"])

@@ -37,8 +37,10 @@ def film(frames: int) -> Footage:
 
 @pytest.mark.parametrize(("stem", "number"), [
     ("000300", 300), ("300", 300), ("key_0300_v2", 300), ("s03 frame 0012", 12), ("12f", 12), ("painted-000007 copy", 7),
+    ("2024-05-12_frame24", 24), ("2024-05-12 24", 24), ("f24_1080p", 24), ("IMG2024-0083", 83), ("24 (2)", 24),
+    ("24_v1080", 24),
 ])  # fmt: skip
-def test_the_number_in_a_name_is_the_longest(stem: str, number: int) -> None:
+def test_the_number_in_a_name_is_the_likeliest(stem: str, number: int) -> None:
     assert numbers_in(stem)[0] == number
 
 
@@ -47,6 +49,13 @@ def test_keys_of_a_film_count_from_0_and_others_are_left_to_be_looked_for() -> N
     named, others = by_name(paths, film(400))
     assert [(n.path.name, n.frame) for n in named] == [("000300.png", 300), ("IMG_20261120_17.png", 17)]
     assert [p.name for p in others] == ["face.png", "999999.png"]
+
+
+def test_the_number_that_differs_between_keys_is_the_frames() -> None:
+    named, _ = by_name([Path("scan2024_24.png"), Path("scan2024_48.png"), Path("77.png")], film(4000))
+    assert sorted(n.frame for n in named) == [24, 48, 77]
+    named, _ = by_name([Path("300_v1.png"), Path("300_v2.png"), Path("310 (1).png"), Path("310 (2).png")], film(400))
+    assert sorted(n.frame for n in named) == [300, 300, 310, 310], "versions of one frame are no two frames"
 
 
 def test_keys_of_a_folder_go_by_its_own_names_and_numbers(tmp_path: Path) -> None:

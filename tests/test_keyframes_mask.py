@@ -218,7 +218,7 @@ def test_a_mask_by_hand_is_kept_and_its_shot_follows_it(frames: Path, cuts: Path
     by_hand = (out / "0010.png").read_bytes()
     capsys.readouterr()
     assert mask(frames, "--cuts", cuts, "-o", out) == 0
-    assert "7 made now, 1 of your own hand kept" in capsys.readouterr().out
+    assert "6 made now, 1 of your own hand kept" in capsys.readouterr().out
     assert (out / "0010.png").read_bytes() == by_hand
     assert all((out / name).read_bytes() == data for name, data in before.items() if int(name[:4]) < 7), "the other shot stays"
     assert np.asarray(Image.open(out / "0011.png"))[3:7, 3:7].min() == 255, "the corner was carried on"
@@ -278,6 +278,9 @@ def test_a_shot_without_foreground_is_named(tmp_path: Path, capsys: pytest.Captu
         Image.fromarray(WALL[:HEIGHT, :WIDTH]).save(folder / f"{n:04d}.png")
     assert mask(folder, "-o", tmp_path / "out") == 0
     assert "shot 1: no foreground found" in capsys.readouterr().out
+    assert mask(folder, "-o", tmp_path / "out") == 0
+    said = capsys.readouterr().out
+    assert "0 made now" in said and "shot 1: no foreground found" in said, "and every time"
     assert not np.asarray(Image.open(tmp_path / "out" / "0002.png")).any()
 
 
@@ -308,7 +311,11 @@ def test_a_mask_saved_while_the_command_runs_is_not_written_over(tmp_path: Path)
     keyframes_mask.write_mask(path, b"second", record)
     assert path.read_bytes() == b"a person's"
     record.save(tmp_path)
-    assert record_in(tmp_path).ours == record.ours
+    record.made(7, "digest", "jumps")
+    record.save(tmp_path)
+    assert record_in(tmp_path).ours == record.ours and record_in(tmp_path).doubts == {"7": "jumps"}
+    record.made(7, "digest", "")
+    assert not record.doubts
 
 
 def test_the_preview_shows_every_shot_where_there_is_room() -> None:
@@ -340,7 +347,8 @@ def test_bad_inputs_and_places_cost_a_sentence(frames: Path, tmp_path: Path, cap
     (broken / "mask").mkdir(parents=True)
     (broken / "mask" / "mask.json").write_text("{")
     for argv, sentence in (
-        ((frames, "-o", tmp_path / "file"), "is a file"), ((frames, "-o", frames), "lies among the frames"),
+        ((frames, "-o", tmp_path / "file"), "is a file"), ((frames, "-o", tmp_path / "file" / "masks"), "is no folder"),
+        ((frames, "-o", frames), "lies among the frames"),
         ((frames, "--masks", keys, "-o", tmp_path / "out"), "0099.png"),
         ((frames, "--background", tmp_path / "tall.png", "-o", tmp_path / "out"), "another shape"),
         ((frames, "--background", tmp_path / "file", "-o", tmp_path / "out"), "cannot be read"),

@@ -50,6 +50,10 @@ def picture(n: int) -> np.ndarray:
     return GROUNDS[1] if n < 32 else np.roll(GROUNDS[2], -2 * (n - 32), axis=1)
 
 
+def one_shot(frames: int) -> CutList:
+    return CutList("film.mp4", Fraction(24), frames, (Shot(1, 0, frames),))
+
+
 def suggest(*argv: object) -> int:
     return keyframes_suggest.main([str(a) for a in argv])
 
@@ -158,11 +162,12 @@ def test_the_frames_are_the_films_own_one_a_shot_and_named_by_number(film: Path,
     assert frames_in(tmp_path / "out", keyframes_suggest.footage_at(film), "--keys").keys() == set(numbers)
 
 
-def test_the_same_choice_again_and_a_larger_n_only_adds(film: Path, cuts: Path, tmp_path: Path) -> None:
+def test_the_same_choice_again_and_a_larger_n_leaves_less(film: Path, cuts: Path, tmp_path: Path) -> None:
     for name, number in (("a", 4), ("b", 4), ("c", 7)):
         assert suggest(film, "--cuts", cuts, "-n", number, "-o", tmp_path / name, "--no-frames") == 0
     a, b, c = ([k["frame"] for k in told(tmp_path / n)["keys"]] for n in "abc")
-    assert a == b and c[:4] == a and not frames_of(tmp_path / "a")
+    assert a == b and not frames_of(tmp_path / "a")
+    assert len(set(c)) == 7 and told(tmp_path / "c")["error"] < told(tmp_path / "a")["error"]
 
 
 def test_what_comes_into_the_picture_is_painted_and_what_stands_still_once(film: Path, cuts: Path, tmp_path: Path) -> None:
@@ -200,13 +205,42 @@ def test_a_painted_frame_stays_and_a_stale_one_is_named(film: Path, cuts: Path, 
     out = tmp_path / "out"
     assert suggest(film, "--cuts", cuts, "-n", 5, "-o", out) == 0
     before = frames_of(out)
-    painted = out / f"{before[0]:06d}.png"
+    painted = out / next(f"{n:06d}.png" for n in before if 24 <= n < 32)  # the only one of its shot, whatever the number
     painted.write_bytes(b"a painting")
     capsys.readouterr()
     assert suggest(film, "--cuts", cuts, "-n", 3, "-o", out) == 0
     said = capsys.readouterr().out
-    assert painted.read_bytes() == b"a painting" and frames_of(out) == before
+    assert painted.read_bytes() == b"a painting" and set(before) <= set(frames_of(out))
     assert "suggested before, not now" in said and "already and stay as they are" in said
+
+
+def test_frames_of_another_film_do_not_pass_for_this_ones(film: Path, cuts: Path, tmp_path: Path,
+                                                          capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    other = write_film(tmp_path / "other.mp4", FRAMES, picture=lambda n: 255 - picture(n), options={"crf": "12"})
+    out = tmp_path / "out"
+    assert suggest(film, "--cuts", cuts, "-n", 3, "-o", out) == 0
+    held = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    capsys.readouterr()
+    assert suggest(other, "-n", 3, "-o", out) == 2
+    said = capsys.readouterr().err
+    assert "another film (film.mp4)" in said and said.count("\n") == 1
+    assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == held
+    for path in out.glob("*.png"):
+        path.unlink()
+    assert suggest(other, "-n", 3, "-o", out) == 0 and len(frames_of(out)) == 3, "nothing of the first film is there any more"
+
+
+def test_a_wrong_byte_in_what_is_kept_costs_the_work_and_no_more(film: Path, cuts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert suggest(film, "--cuts", cuts, "-n", 3, "-o", out) == 0
+    before = told(out)
+    for path in (out / "suggest" / "work").glob("*.npz"):
+        data = bytearray(path.read_bytes())
+        for at in (len(data) // 4, len(data) // 2):
+            data[at] ^= 0xFF
+        path.write_bytes(data)
+    assert suggest(film, "--cuts", cuts, "-n", 3, "-o", out) == 0
+    assert told(out)["keys"] == before["keys"]
 
 
 def painted_keys(film: Path, folder: Path, numbers: list[int]) -> None:
@@ -333,13 +367,18 @@ def test_bad_places_cost_a_sentence(film: Path, cuts: Path, tmp_path: Path, caps
     Image.fromarray(picture(0)).save(frames / "0001.png")
     for argv, sentence in (
         ((film, "-n", 2, "-o", tmp_path / "file"), "is a file"),
+        ((film, "-n", 2, "-o", tmp_path / "file" / "keys"), "is no folder"),
         ((frames, "-n", 2, "-o", frames / "keys"), "lies among the frames"),
         ((film, "--keys", tmp_path / "painted", "-o", tmp_path / "painted"), "another folder"),
         ((film, "--cuts", tmp_path / "none.csv", "-n", 2, "-o", tmp_path / "out"), "none.csv"),
         ((tmp_path / "none.mp4", "-n", 2, "-o", tmp_path / "out"), "does not exist"),
     ):
         assert suggest(*argv) == 2
-        assert sentence in capsys.readouterr().err
+        told_so = capsys.readouterr()
+        assert sentence in told_so.err and not told_so.out, "before any work"
+    with pytest.raises(SystemExit) as stopped:
+        suggest(film, "-n", 2, "-o", "")
+    assert stopped.value.code == 2 and "name is empty" in capsys.readouterr().err
     (tmp_path / "painted" / "key_000999.png").write_bytes((tmp_path / "painted" / "key_000008.png").read_bytes())
     assert suggest(film, "--cuts", cuts, "--keys", tmp_path / "painted", "-o", tmp_path / "out") == 2
     assert "key_000999.png" in capsys.readouterr().err and (tmp_path / "file").read_text() == "here"

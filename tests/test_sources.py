@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -16,20 +19,25 @@ from player.show.cut_list import CutList, Shot
 from player.show.film import Film
 from player.show.problem import ShowError
 from player.show.score import Score, ScoreShot
-from player.show.show import Show
+from player.show.show import Camera, Show, Stylizer
 from player.show.walk import Walk
 from player.sources.aim import Aim, Layer
 from player.sources.black import BlackSource
+from player.sources.camera import CameraSource
 from player.sources.clip import ClipSource
+from player.sources.figure_masks import FigureMasks
 from player.sources.film_reader import FilmSource
 from player.sources.frame import FrameSource
 from player.sources.generator import GeneratorSource, to_pixels
 from player.sources.onnx_defaults import read_defaults
 from player.sources.onnx_model import sha256_of
+from player.sources.step_print import StepPrinted
+from player.sources.stylizer import StylizerSource
 from player.sources.testcard import TestCardSource, flash_box, flashes
 from player.state import Latent
-from tests.numbered_film import FRAMES, RATE, SIZE, write_frames, write_numbered
+from tests.numbered_film import FRAMES, RATE, SIZE, numbered, write_frames, write_numbered
 from tests.tiny_model import AVERAGE, NUM_WS, RES, W_DIM, noise_default, write_tiny_generator
+from tests.tiny_stylizer import write_tiny_stylizer
 
 SHOTS = (Shot(1, 0, 24), Shot(2, 24, 48, "dissolve", 8, label="A face turns"), Shot(3, 48, 72))
 
@@ -69,10 +77,40 @@ def makers(film_path: Path, generator_folder: Path, tmp_path_factory: pytest.Tem
             "fallback": lambda: FilmSource(show, film_path, "fallback"), "testcard": lambda: TestCardSource(show),
             "black": lambda: BlackSource(show),
             "clip": lambda: ClipSource(make_show(clips=dict.fromkeys((1, 2, 3), film_path))),
-            "folder": lambda: ClipSource(make_show(clips=dict.fromkeys((1, 2, 3), frames)))}  # fmt: skip
+            "folder": lambda: ClipSource(make_show(clips=dict.fromkeys((1, 2, 3), frames))), **painted_makers(
+                film_path, generator_folder, write_tiny_stylizer(tmp_path_factory.mktemp("net") / "tiny.onnx"))}  # fmt: skip
 
 
-ALL = ["generator", "film", "fallback", "testcard", "black", "clip", "folder"]
+def painted_makers(film_path: Path, generator_folder: Path, net: Path) -> Makers:
+    """What is made of other sources, which somebody else has opened; and a camera that shows one picture."""
+    def one_picture(camera: Camera, closing: threading.Event) -> Iterator[av.VideoFrame]:
+        while not closing.wait(0.01):
+            yield av.VideoFrame.from_ndarray(numbered(3), format="rgb24")
+
+    def opened_film(show: Show) -> FilmSource:
+        film = FilmSource(show, film_path, "film")
+        film.open()
+        return film
+
+    def stylised(smooth: float) -> StylizerSource:
+        show = make_show(stylizer=Stylizer(net, smooth=smooth))
+        return StylizerSource(show, {"film": opened_film(show)}, FigureMasks(show))
+
+    def stylised_generator() -> StylizerSource:
+        show = make_show(generator_folder, stylizer=Stylizer(net, over="generator"))
+        return StylizerSource(show, {"generator": opened(show)}, FigureMasks(show))
+
+    def printed() -> FrameSource:
+        show = make_show()
+        return StepPrinted(FilmSource(show, film_path, "film"), show, FigureMasks(show))
+
+    return {"stylised film": lambda: stylised(0.0), "smoothed film": lambda: stylised(1.0), "printed": printed,
+            "stylised generator": stylised_generator,
+            "camera": lambda: CameraSource(make_show(camera=Camera("made up")), one_picture)}  # fmt: skip
+
+
+ALL = ["generator", "film", "fallback", "testcard", "black", "clip", "folder", "stylised film", "smoothed film",
+       "stylised generator", "printed", "camera"]  # fmt: skip
 
 
 @pytest.fixture
@@ -292,7 +330,7 @@ def test_a_model_whose_metadata_contradicts_it_is_refused(tmp_path: Path) -> Non
     ({"geometry": {"inner": [0, 0, 10**400, 6]}}, "cannot be read"),
     ({"hashes": [1]}, "hashes"), ({"hashes": {"weights": 1}}, "hashes"), ({"licence": ["x"]}, "licence"),
     ({"range": [0, 1]}, "range"), ({"range": "wide"}, "range"), ({"range": [0, 255]}, "makes float32 in the range [0, 255]")])
-def test_metadata_that_cannot_be_true_is_refused_in_a_sentence(tmp_path: Path, more: dict[str, object], says: str) -> None:
+def test_metadata_that_cannot_be_true_is_refused_in_a_sentence(tmp_path: Path, more: dict[str, Any], says: str) -> None:
     assert any(says in p for p in problems_with(make_show(write_tiny_generator(tmp_path / "m", **more))))
 
 

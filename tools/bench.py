@@ -18,7 +18,7 @@ from pathlib import Path
 from player.show.problem import Problem, ShowError
 from tools.whole_file import output_problems, write_whole
 
-PARTS = ("player", "gan", "film", "keyframes")
+PARTS = ("player", "gan", "film", "keyframes", "style")
 PLAYER_MEASURES = ("refreshes", "start", "generator", "render", "sync", "memory")
 
 
@@ -74,12 +74,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="examples:\n  cineml bench player\n  cineml bench player --only generator,render --json bench.json\n"
                "  cineml bench gan --only export,training\n  cineml bench film --only cuts\n"
-               "  cineml bench keyframes --only engine,quality")
-    p.add_argument("part", nargs="?", default="player", choices=PARTS, metavar="PART", help="player, gan, film or keyframes")
+               "  cineml bench keyframes --only engine,quality\n  cineml bench style --only speed")
+    p.add_argument("part", nargs="?", default="player", choices=PARTS, metavar="PART",
+                   help="player, gan, film, keyframes or style")
     p.add_argument("--only", metavar="A,B", help=f"of player: {', '.join(PLAYER_MEASURES)} (generator needs the studio); "
                                                  "of gan: export, forms, training, accelerator; "
                                                  "of film: cuts, sorting, dataset, remap; of keyframes: engine, quality, "
-                                                 "counts, painted")
+                                                 "counts, painted; of style: speed, play, ablation, distilled, artist")
     p.add_argument("--show", metavar="SHOW", help="show to measure, instead of the demo")
     p.add_argument("--minutes", type=float, default=2.5, metavar="M",
                    help="length of the sync and memory runs (2.5; 30 for the record)")
@@ -101,6 +102,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from tools import bench_keyframes
 
         rows = bench_keyframes.measure(only)
+    elif args.part == "style":
+        from tools import bench_style
+
+        rows = bench_style.measure(only)
     else:
         from tools import bench_player
 

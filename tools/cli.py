@@ -149,6 +149,40 @@ VERBS: dict[str, Verb] = {
     "keyframes propagate": Verb("tools.keyframes_propagate", "from a few painted frames to the whole film", (
         "cineml keyframes propagate film.mp4 --keys painted --cuts cuts.csv -o painted.mp4",
         "cineml keyframes propagate frames_dir --keys painted --masks masks --preset best -o out_frames")),
+    "style choose": Verb("tools.style_choose", "a sheet of styles by frames, to choose one by eye", (
+        "cineml style choose film.mp4 --styles paintings/ -o sheet.png",
+        "cineml style choose film.mp4 --styles paintings/ --at 96,300,845 --width 480 --preset normal -o sheet.png"),
+        options="tools.style_choose_options"),
+    "style optimize": Verb("tools.style_optimize", "a picture or a film in the strokes of a painting, slowly and well", (
+        "cineml style optimize photo.jpg --style painting.png -o painted.png",
+        "cineml style optimize film.mp4 --style painting.png --cuts cuts.csv -o painted.mp4"),
+        options="tools.style_optimize_options"),
+    "style dream": Verb("tools.style_dream", "a picture or a film as a network dreams it", (
+        "cineml style dream still.png --network checkpoint --layer b32 -o dream.png",
+        "cineml style dream film.mp4 --network vgg19-dcbb9e9d.pth --layer relu4_3 --cuts cuts.csv --keep colour -o dream.mp4"),
+        options="tools.style_dream_options"),
+    "style train": Verb("tools.style_train", "teach a network paintings, so that it styles film in real time", (
+        "cineml style train --film film.mp4 --style strokes.png lines.png -o run --minutes 10",
+        "cineml style train --film film.mp4 --style other.png --from run -o run2 --steps 1500"),
+        options="tools.style_train_options"),
+    "style distill": Verb("tools.style_distill", "a small stylizer taught by a large one, or by the optimiser", (
+        "cineml style distill johnson --film film.mp4 -o student --minutes 10",
+        "cineml style distill run/teacher --film film.mp4 -o student --width 16 --blocks 8"),
+        options="tools.style_distill_options"),
+    "style export": Verb("tools.style_export", "a trained stylizer as one ONNX file, for the player and style apply", (
+        "cineml style export run -o stylizer.onnx",
+        "cineml style export run -o stylizer.onnx --size 640x480 --fold film.mp4"),
+        options="tools.style_export_options"),
+    "style apply": Verb("tools.style_apply", "a film through a trained stylizer, with its sound", (
+        "cineml style apply film.mp4 --model stylizer.onnx --style whiplash -o styled.mp4",
+        "cineml style apply film.mp4 --model stylizer.onnx --style whiplash=0.7,strokes=0.3 --cuts cuts.csv --smooth 0.6 "
+        "-o styled.mp4"),
+        options="tools.style_apply_options"),
+    "style measure": Verb("tools.style_measure", "how steady, sharp and near to painting and film a stylised film is", (
+        "cineml style measure film.mp4 stylised.mp4 --cuts cuts.csv --style painting.png",
+        "cineml style measure film.mp4 plain.mp4 steady.mp4 --style painting.png -o compared --start 00:00:10:00 "
+        "--end 00:00:15:00"),
+        options="tools.style_measure_options"),
     "strip": Verb("tools.strip", "the way back to film: 16 mm and Super 16 strips as a true-to-scale PDF", (
         "cineml strip remake.mp4 -o strip.pdf --dry-run",
         "cineml strip remake.mp4 -o strip.pdf --format standard16 --sheet A3 --dpi 1200"),

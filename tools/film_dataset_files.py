@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -101,7 +102,7 @@ def kept_options(output: Path) -> Any:
     try:
         with zipfile.ZipFile(output) as archive:
             return json.loads(archive.read(OPTIONS))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+    except (OSError, KeyError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
         return None
 
 

@@ -17,11 +17,13 @@ from player.show.problem import Problem, ShowError
 from tools.cuts_pictures import Reduced
 from tools.film_dataset import cuts_asked
 from tools.film_dataset_source import Footage, footage_at
+from tools.keyframes_cuts import cuts_beside, rate_notes
 from tools.keyframes_frames import ShotFrames, tail_of
 from tools.keyframes_keys import (
     Named,
     by_name,
     counted,
+    frames_note,
     has_alpha,
     is_unpainted,
     laid,
@@ -45,7 +47,8 @@ FEWEST_FOR_CUTS = 4  # frames; in fewer nothing can be told from motion
 @dataclass(frozen=True)
 class Asked:
     """keys, masks: that belong to frames of the film. have: keys by the number of their shot. first, end: the film frames to
-    write. found_cuts: whether the cuts were looked for here. said: what a person should know, a line each."""
+    write. found_cuts: whether the cuts were looked for here, and are to be written. said: what a person should know, a line
+    each."""
 
     footage: Footage
     cuts: CutList
@@ -72,8 +75,9 @@ def studio_problems() -> list[Problem]:
             for name, package in NEEDED.items() if importlib.util.find_spec(name) is None]  # fmt: skip
 
 
-def asked_for(args: argparse.Namespace) -> Asked:
-    """The command line, held against film, keys and masks. Raises ShowError with every problem found."""
+def asked_for(args: argparse.Namespace, beside: Path) -> Asked:
+    """The command line, held against film, keys and masks. beside: the cut list that stands at the output, or would.
+    Raises ShowError with every problem found."""
     footage = footage_at(args.film, args.rate)
     first, end = range_of(args, footage)
     small: list[Reduced] = []
@@ -87,7 +91,12 @@ def asked_for(args: argparse.Namespace) -> Asked:
             small.append(small_frames(footage, progress.at))
         return small[0]
 
-    cuts, said = cuts_of(args.cuts, footage, all_small)
+    found_cuts = False
+    if args.cuts is None:
+        cuts, said, found_cuts = cuts_beside(beside, footage, footage.sha256, lambda: cuts_of(None, footage, all_small))
+    else:
+        cuts, said = cuts_of(args.cuts, footage, all_small)
+        said += rate_notes(cuts, footage)
     keys, more = keys_of(args, footage, all_small)
     said += more
     masks: list[Named] = []
@@ -102,6 +111,9 @@ def asked_for(args: argparse.Namespace) -> Asked:
     have = keys_by_shot(cuts, keys)
     shots = shots_seen(cuts, first, end)
     without = [s for s in shots if s.number not in have]
+    if without and (len(without) == len(shots) or not args.allow_missing):
+        for line in said:  # a key that was taken for a frame of another shot is seen in these
+            print(line, flush=True)
     if len(without) == len(shots):
         given = f"hold no key for any shot of the frames {first} to {end - 1}"
         raise ShowError(Problem(f"--keys {args.keys}: its {len(keys)} keys", given, f"keys of shots {numbers_of(shots)}"))
@@ -115,7 +127,7 @@ def asked_for(args: argparse.Namespace) -> Asked:
         said.append(f"{counted([k.path for k in far], 'key')} of shots outside of --start and --end: not needed")
     near = [k for k in keys if k not in far]
     said += key_notes(cuts, near) + dissolve_notes(cuts, shots, have)
-    return Asked(footage, cuts, args.cuts is None, tuple(keys), tuple(masks), have, first, end, options_of(args), args.alpha,
+    return Asked(footage, cuts, found_cuts, tuple(keys), tuple(masks), have, first, end, options_of(args), args.alpha,
                  tuple(said), None if keep_where is None else tuple(keep_where))  # fmt: skip
 
 
@@ -165,11 +177,27 @@ def keys_of(args: argparse.Namespace, footage: Footage, small: Any) -> tuple[lis
     problems += twice(keys, "--keys")
     if problems:
         raise ShowError(problems)
-    painted, more_said = painted_of(keys, args.alpha, footage)
+    painted, more_said, doubtful = painted_of(keys, args.alpha, footage)
     if not painted:
         given = f"holds {len(keys)} pictures, and all are the film's own frames" if keys else "holds no key of this film"
         raise ShowError(Problem(f"--keys {args.keys}", given, "painted frames, named by their numbers as 000300.png"))
-    return sorted(painted, key=lambda k: k.frame), said + size_notes(painted, footage.size, "keys") + more_said
+    said.insert(0, frames_note(painted))
+    return painted, said + doubts(doubtful, small) + size_notes(painted, footage.size, "keys") + more_said
+
+
+def doubts(doubtful: Sequence[Doubtful], small: Any) -> list[str]:
+    """What to say of keys that show another frame than their names say; the film is only looked through for those that are
+    little like their own. Raises ShowError."""
+    from tools.keyframes_match import FAR_MORE, matches
+
+    if not doubtful:
+        return []
+    said = []
+    for d, match in zip(doubtful, matches([d.picture for d in doubtful], small()), strict=True):
+        if match.sure and match.likeness >= d.likeness + FAR_MORE:
+            said.append(f"{d.key.path.name} is taken for frame {d.key.frame}, as its name says, but looks far more like frame "
+                        f"{match.frame} (likeness {match.likeness:.2f}, of its own {d.likeness:.2f})")  # fmt: skip
+    return said
 
 
 def keys_by_picture(paths: Sequence[Path], args: argparse.Namespace, footage: Footage,
@@ -178,7 +206,7 @@ def keys_by_picture(paths: Sequence[Path], args: argparse.Namespace, footage: Fo
     from tools.keyframes_keys import numbers_in
     from tools.keyframes_match import matches
 
-    pictures = [resized(read_rgba(p), (320, max(16, round(320 * footage.size[1] / footage.size[0]))))[..., :3] for p in paths]
+    pictures = [resized(read_rgba(p), small_size(footage))[..., :3] for p in paths]
     found, said, lost = [], [], []
     for path, match in zip(paths, matches(pictures, small()), strict=True):
         numbers = numbers_in(path.stem)
@@ -195,12 +223,25 @@ def keys_by_picture(paths: Sequence[Path], args: argparse.Namespace, footage: Fo
     return found, said, [Problem(str(p), f"belongs to no frame: {why}, and it looks like none", allowed) for p, why in lost]
 
 
-def painted_of(keys: Sequence[Named], alpha: str, footage: Footage) -> tuple[list[Named], list[str]]:
-    """(the keys that somebody has painted on, what to say). Reads every key. Raises ShowError with every problem."""
+@dataclass(frozen=True)
+class Doubtful:
+    """A key that is little like the frame that its name says. picture: uint8 [h, w, 3], small. likeness: -1..1."""
+
+    key: Named
+    picture: Any
+    likeness: float
+
+
+def painted_of(keys: Sequence[Named], alpha: str, footage: Footage) -> tuple[list[Named], list[str], list[Doubtful]]:
+    """(the keys that somebody has painted on, by frame; what to say; those of doubtful names). Reads every key. Raises
+    ShowError with every problem."""
+    from tools.keyframes_match import DOUBTFUL, likeness
+
     cuts = CutList(footage.path.name, footage.rate, footage.frames, (Shot(1, 0, footage.frames),))
     frames = ShotFrames(footage, cuts, 0, footage.frames)
     painted: list[Named] = []
     blank: list[Named] = []
+    doubtful: list[Doubtful] = []
     clear: list[Path] = []
     problems: list[Problem] = []
     try:
@@ -214,7 +255,12 @@ def painted_of(keys: Sequence[Named], alpha: str, footage: Footage) -> tuple[lis
             if has_alpha(picture):
                 clear.append(key.path)
             flat, _ = laid(picture, alpha, lambda film=film: film)  # type: ignore[misc]
-            (blank if is_unpainted(flat, film) else painted).append(key)
+            if is_unpainted(flat, film):
+                blank.append(key)
+                continue
+            painted.append(key)
+            if key.how != "picture" and (alike := likeness(flat, film)) < DOUBTFUL:
+                doubtful.append(Doubtful(key, resized(flat, small_size(footage)), alike))
     finally:
         frames.close()
     if problems:
@@ -227,7 +273,12 @@ def painted_of(keys: Sequence[Named], alpha: str, footage: Footage) -> tuple[lis
         said.append(f"{counted(clear, 'key')} transparent in parts: {how} (--alpha)")
     if blank:
         said.append(f"{counted([k.path for k in blank], 'key')} the film's own, not painted on: left out")
-    return painted, said
+    return painted, said, doubtful
+
+
+def small_size(footage: Footage) -> tuple[int, int]:
+    """Width and height in which pictures are compared with the film."""
+    return 320, max(16, round(320 * footage.size[1] / footage.size[0]))
 
 
 def mask_notes(masks: Sequence[Named], keys: Sequence[Named]) -> list[str]:

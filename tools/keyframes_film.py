@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from player.captions import Captions, Span, read_captions
-from player.recorder import Recorder, Sound, layout_of
+from player.recorder import Recorder, Sound, layout_of, part_comment
 from player.show.problem import Problem, ShowError
 from player.show.show import CaptionStyle
 from tools.film_dataset_source import Footage, picture_of
@@ -84,6 +84,19 @@ def sound_of(footage: Footage, given: Path | None) -> tuple[Path | None, str]:
     return footage.path, ""
 
 
+def sound_problems(path: Path | None) -> list[Problem]:
+    """What is wrong with a file of sound, before the work that it is for."""
+    import av
+
+    if path is None:
+        return []
+    try:
+        with av.open(str(path)) as container:
+            return [] if container.streams.audio else [Problem(f"--sound {path}", "holds no sound", "a file with sound")]
+    except (av.FFmpegError, OSError) as e:
+        return [Problem(f"--sound {path}", f"cannot be read ({e.strerror})", "a file with sound")]
+
+
 def sound_between(path: Path, rate: Fraction, first: int, end: int) -> Sound:
     """The sound that belongs to the film frames [first, end), float32 [samples, channels] at 48 kHz; silence where it has
     ended. Raises ShowError."""
@@ -109,7 +122,8 @@ def write_film(output: Path, footage: Footage, folder: Path, files: list[str], f
     """The film of the frames [first, end) that lie in `folder`, whole or not at all. Raises ShowError where one is missing."""
     samples = None if sound is None else sound_between(sound, footage.rate, frames.start, frames.stop)
     size = footage.size if footage.pixel_aspect == 1 else square_size(footage)
-    with Recorder(output, size, footage.rate, samples, crf=quality, preset="medium", layout=layout_of(sound)) as recorder:
+    with Recorder(output, size, footage.rate, samples, crf=quality, preset="medium", layout=layout_of(sound),
+                  comment=part_comment(frames, footage.frames)) as recorder:  # fmt: skip
         for index, frame in enumerate(frames):
             path = folder / files[frame]
             if not path.is_file():

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import lzma
 import os
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +19,9 @@ from numpy.typing import NDArray
 from tools.whole_file import make_folder, write_whole
 
 Arrays = Mapping[str, NDArray[Any]]
+# What reading an npz raises where bytes of it are wrong: a length, a header, a method of packing that is not there.
+NOT_WHOLE = (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, RuntimeError, MemoryError,
+             OverflowError, SyntaxError, struct.error, zipfile.BadZipFile, zlib.error, lzma.LZMAError)  # fmt: skip
 
 
 class Kept(Protocol):
@@ -60,11 +66,7 @@ class Folder:
         self.folder = folder
 
     def get(self, name: str) -> Arrays | None:
-        try:
-            with np.load(self._path(name), allow_pickle=False) as file:
-                return {key: file[key] for key in file.files}
-        except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError):
-            return None
+        return arrays_in(self._path(name))
 
     def put(self, name: str, arrays: Arrays) -> None:
         make_folder(self.folder)
@@ -88,6 +90,15 @@ class Folder:
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.npz"
+
+
+def arrays_in(path: Path) -> dict[str, NDArray[Any]] | None:
+    """The arrays of an npz of our own; None where it is not there or not whole: what is kept can be made anew."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: np.asarray(file[key]) for key in file.files}
+    except NOT_WHOLE:
+        return None
 
 
 def packed(arrays: Arrays) -> bytes:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,12 @@ CLEAR_SHARE = 1e-3  # of a picture's pixels may be below it
 UNPAINTED = 1.5  # levels of 255: a key that is nearer to the film's own frame has not been painted
 OTHER_SHAPE = 0.02
 NAMED = 6  # files in a message; more are counted
+LISTED = 12  # keys whose frames are said one by one
+MOST_DIGITS = 12  # of a number in a name
+PADDED = 4  # digits: a number as long that begins with 0 is one of a row
+FRAME_WORD = re.compile(r"(?:^|[^a-z])f(?:rames?|r|rm)?[ ._-]?$", re.IGNORECASE)  # before a number: it is a frame's
+COPY = re.compile(r"(?:(?:^|[^a-z])(?:v|ver|version|copy|take)[ ._-]?|\()$", re.IGNORECASE)  # before one: it is none
+DATE = re.compile(r"(?:19|20)[0-9]{2}[-_.](?:0[1-9]|1[0-2])[-_.](?:0[1-9]|[12][0-9]|3[01])(?![0-9])")
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,8 @@ class Named:
 
 def pictures_in(folder: Path, option: str) -> list[Path]:
     """The picture files directly in a folder, by name. Raises ShowError where there are none."""
-    what = "a folder of painted frames" if option == "--keys" else "a folder of masks"
+    what = {"--keys": "a folder of painted frames",
+            "--result": "a folder of the propagated frames"}.get(option, "a folder of masks")  # fmt: skip
     if not folder.exists():
         raise ShowError(Problem(f"{option} {folder}", "does not exist", what))
     if not folder.is_dir():
@@ -54,10 +61,30 @@ def pictures_in(folder: Path, option: str) -> list[Path]:
     return found
 
 
-def numbers_in(stem: str) -> list[int]:
-    """The whole numbers in a name, the longest first, the last of equal ones first: '000300_v2' is 300, then 2."""
-    found = [(len(m[0]), m.start(), int(m[0])) for m in re.finditer(r"[0-9]+", stem) if len(m[0]) <= 12]
-    return [number for _, _, number in sorted(found, reverse=True)]
+def numbers_in(stem: str, varying: Collection[int] = ()) -> list[int]:
+    """The whole numbers in a name, the likeliest to be a frame's first: behind the word frame or f; padded with zeros; at one
+    of the places that are `varying` between names (the first number is at 0); no part of a date, no count of copies; then the
+    longest, the last of equal ones: '000300_v2' is 300, then 2."""
+    dates = [m.span() for m in DATE.finditer(stem)]
+    found = []
+    for place, m in enumerate(re.finditer("[0-9]+", stem)):
+        if len(m[0]) > MOST_DIGITS:
+            continue
+        before = stem[: m.start()]
+        other = COPY.search(before) is not None or any(a <= m.start() < b for a, b in dates)
+        padded = len(m[0]) >= PADDED and m[0][0] == "0"
+        likely = (FRAME_WORD.search(before) is not None, padded, place in varying and not other, not other)
+        found.append((likely, len(m[0]), m.start(), int(m[0])))
+    return [number for *_, number in sorted(found, reverse=True)]
+
+
+def varying_in(stems: Sequence[str]) -> dict[str, set[int]]:
+    """The places of numbers that are not the same in all names, by what the names share: 'day2_24', 'day2_48' differ at 1."""
+    alike: dict[str, list[list[str]]] = {}
+    for stem in stems:
+        alike.setdefault(re.sub("[0-9]+", "#", stem), []).append(re.findall("[0-9]+", stem))
+    return {shared: {at for at, column in enumerate(zip(*rows, strict=True)) if len(set(column)) > 1}
+            for shared, rows in alike.items()}  # fmt: skip
 
 
 def numbering(footage: Footage) -> tuple[Mapping[str, int], Mapping[int, int]]:
@@ -74,9 +101,11 @@ def numbering(footage: Footage) -> tuple[Mapping[str, int], Mapping[int, int]]:
 def by_name(paths: Sequence[Path], footage: Footage) -> tuple[list[Named], list[Path]]:
     """(those whose name says a frame of the film, the others)."""
     names, numbers = numbering(footage)
+    varying = varying_in([p.stem for p in paths])
     named, others = [], []
     for path in paths:
-        number = next((n for n in numbers_in(path.stem) if n in numbers), None)
+        places = varying[re.sub("[0-9]+", "#", path.stem)]
+        number = next((n for n in numbers_in(path.stem, places) if n in numbers), None)
         if path.stem in names:
             named.append(Named(path, names[path.stem], "name"))
         elif number is not None:
@@ -109,6 +138,12 @@ def masks_of(folder: Path, footage: Footage, option: str) -> tuple[list[Named], 
     return found, said
 
 
+def frames_note(keys: Sequence[Named]) -> str:
+    """Which file is taken for which frame: a wrong guess is to be seen before the work, not in it."""
+    some = ", ".join(f"{k.path.name} is frame {k.frame}" for k in keys[:LISTED])
+    return f"keys: {some}" + (f", and {len(keys) - LISTED} more" if len(keys) > LISTED else "")
+
+
 def counted(paths: Sequence[Path], what: str) -> str:
     """'2 keys (a.png, b.png) are' for a sentence."""
     some = ", ".join(p.name for p in paths[:NAMED]) + (", ..." if len(paths) > NAMED else "")
@@ -136,7 +171,9 @@ def read_rgba(path: Path) -> Pixels:
                 return np.asarray(grey.convert("RGBA"), np.uint8)
             return np.asarray(ImageOps.exif_transpose(image).convert("RGBA"), np.uint8)
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError, EOFError) as e:
-        raise ShowError(Problem(str(path), f"cannot be read as a picture ({e})", "PNG, TIFF, JPEG", "save it again")) from None
+        why = "it is none, or of a kind that is not known here" if isinstance(e, UnidentifiedImageError) else e
+        given = f"cannot be read as a picture ({why})"
+        raise ShowError(Problem(str(path), given, "PNG, TIFF, JPEG", "save it again")) from None
 
 
 def size_of(path: Path) -> tuple[int, int]:

@@ -29,10 +29,12 @@ from tools.film_dataset_source import Footage, footage_at
 from tools.film_dataset_square import whole
 from tools.keyframes_keys import Named, read_mask, read_rgba, resized, size_notes, size_of
 from tools.keyframes_mask_options import arguments, option_problems
-from tools.keyframes_mask_record import BESIDE, Record, by_hand, record_in
+from tools.keyframes_mask_own import check_masks, own_masks
+from tools.keyframes_mask_record import BESIDE, Record, record_in
 from tools.keyframes_mask_refine import fitted
 from tools.keyframes_mask_sheet import PICTURE_PX, Shown, masks_sheet, spread_over
 from tools.keyframes_mask_shot import Method, Tick, masks_of_shot
+from tools.keyframes_mask_trust import EMPTY, JUMPS, SHATTERED
 from tools.keyframes_suggest_cost import side, small_pictures
 from tools.keyframes_suggest_names import frames_in, name_of
 from tools.keyframes_suggest_shots import Span, cuts_of, range_of, shots_named, spans_of
@@ -41,7 +43,11 @@ from tools.whole_file import make_folder, sha256_of, write_whole
 DONE, BAD_INPUT, STOPPED = 0, 2, 130
 WORK_PX = 400  # long side at which masks are found; their edge is then laid in the film's own size
 OTHER_SHAPE = 0.02
-VERSION = 1  # of how masks are made: to be raised when that changes
+MOST_AT_ONCE = 1200  # frames of a shot: all of their flow is held, in about 2 MB a frame
+DOUBTS = {EMPTY: "no foreground found, the masks are black",
+          JUMPS: "the masks jump from frame to frame, which nothing that moves does",
+          SHATTERED: "the masks are in shreds, as where the camera moves in a way that cannot be undone"}  # fmt: skip
+VERSION = 2  # of how masks are made: to be raised when that changes
 PACKAGES = ("cineml", "av", "numpy", "opencv-python")
 Pixels = NDArray[np.uint8]
 
@@ -93,9 +99,11 @@ def job_of(args: argparse.Namespace, record: Record, out: TextIO) -> Job:
     footage = footage_at(args.film, args.rate)
     first, last = range_of(args, footage)
     output = Path(os.path.abspath(args.output))
-    own = by_hand(output, frames_in(output, footage, "-o"), record) if has_pictures(output) else {}
+    own = own_masks(output, footage, record, out)
     same = args.masks is not None and output == Path(os.path.abspath(args.masks))
     given = {} if args.masks is None or same else frames_in(args.masks, footage, "--masks")
+    check_masks(args.output, own.values(), "-o")
+    check_masks(args.masks, given.values(), "--masks")
     if both := sorted(set(own) & set(given)):
         print(f"{len(both)} frames have a mask of yours in {args.output} and one in {args.masks}: the former counts", file=out)
     if args.method == "keys" and not own and not given:
@@ -104,15 +112,13 @@ def job_of(args: argparse.Namespace, record: Record, out: TextIO) -> Job:
         print(line, file=out)
     plate = None if args.background is None else plate_at(args.background, footage, out)
     cuts = cuts_of(args.cuts, footage, first, last, out)
-    return Job(args, footage, footage.sha256(), cuts, tuple(spans_of(cuts, first, last)), given, own, plate, output)
-
-
-def has_pictures(folder: Path) -> bool:
-    """Whether there is any PNG directly in a folder that may not be there. Raises ShowError."""
-    try:
-        return folder.is_dir() and any(p.suffix.lower() == ".png" and not p.name.startswith(".") for p in folder.iterdir())
-    except OSError as e:
-        raise ShowError(Problem(str(folder), f"cannot be read ({e.strerror})", "a folder for the masks")) from None
+    spans = tuple(spans_of(cuts, first, last, MOST_AT_ONCE))
+    for shot in sorted({s.shot for s in spans}):
+        parts = [f"{s.start}-{s.end - 1}" for s in spans if s.shot == shot]
+        if len(parts) > 1:
+            told = f"{', '.join(parts)} are made each by itself, and a mask of yours serves its own part"
+            print(f"shot {shot} is longer than the {MOST_AT_ONCE} frames that are looked at at once: {told}", file=out)
+    return Job(args, footage, footage.sha256(), cuts, spans, given, own, plate, output)
 
 
 def plate_at(path: Path, footage: Footage, out: TextIO) -> Pixels:
@@ -139,28 +145,26 @@ def make_masks(args: argparse.Namespace, out: TextIO) -> None:
     record.save(job.output)  # also says now whether it can be written
     total = sum(s.frames for s in job.spans)
     progress = Progress(total, "frames", out)
-    done, made, empty = 0, 0, []
+    done, made = 0, 0
     for span in job.spans:
         digest = digest_of(job, span)
         if args.again or record.shots.get(str(span.start)) != digest or not all_there(job, span):
             def tick(share: float, done: int = done, frames: int = span.frames) -> None:
                 progress.at(done + round(share * frames))
 
-            found_any = make_shot(job, span, record, tick)
-            record.shots[str(span.start)] = digest
+            record.made(span.start, digest, make_shot(job, span, record, tick))
             record.save(job.output)
-            made += span.frames
-            if not found_any:
-                empty.append(span.shot)
+            made += sum(n not in job.own for n in range(span.start, span.end))
         done += span.frames
     preview(job)
     kept = sum(any(s.start <= n < s.end for s in job.spans) for n in job.own)
     told = f"{args.output}: {total} masks, {made} made now"
     told += f", {kept} of your own hand kept" if kept else ""
     progress.done(told)
-    if empty:
-        print(f"{shots_named(empty)}: no foreground found, the masks are black; paint one frame of it white where it is "
-              f"foreground, save it in {args.output} under its name, and give the same command again", file=out)  # fmt: skip
+    for doubt, why in DOUBTS.items():
+        if shots := [s.shot for s in job.spans if record.doubts.get(str(s.start)) == doubt]:
+            print(f"{shots_named(shots)}: {why}; paint one frame of it white where it is foreground, save it in {args.output} "
+                  "under its name, and give the same command again", file=out)  # fmt: skip
     print(f"look at {args.output / BESIDE / 'preview.png'}", file=out)
 
 
@@ -184,9 +188,9 @@ def place_of(job: Job, number: int) -> Path:
     return job.own.get(number, job.output / name_of(job.footage, number))
 
 
-def make_shot(job: Job, span: Span, record: Record, tick: Tick) -> bool:
-    """The masks of one shot, all written or (stopped before) none. Returns whether there is any foreground. tick: told the
-    share done, 0..1. Raises ShowError."""
+def make_shot(job: Job, span: Span, record: Record, tick: Tick) -> str:
+    """The masks of one shot, all written or (stopped before) none. Returns what speaks against them, one of DOUBTS or ''. tick:
+    told the share done, 0..1. Raises ShowError."""
     size = side(*job.footage.size, WORK_PX)
     frames = [picture for _, picture in small_pictures(job.footage, range(span.start, span.end), WORK_PX)]
     keys = {n - span.start: small_mask(p, job.footage, size) for n, p in job.keys.items() if span.start <= n < span.end}
@@ -213,7 +217,7 @@ def make_shot(job: Job, span: Span, record: Record, tick: Tick) -> bool:
     record.save(job.output)  # before the files: what a killed run leaves is known for ours
     for path, data in files.items():
         write_mask(path, data, record)
-    return masks.found
+    return masks.doubt if masks.found else EMPTY
 
 
 def mixed_frames(job: Job, span: Span) -> int:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from player.show.problem import Problem
-from tools.keyframes_suggest_options import folder_problems
+from tools.keyframes_suggest_options import folder_named, folder_problems
 
 EXAMPLES = """examples:
   cineml keyframes mask film.mp4 -o masks --background empty_room.png
@@ -29,7 +29,7 @@ def arguments() -> argparse.ArgumentParser:
         prog="cineml keyframes mask", description="Masks of the foreground for every frame, without painting each.",
         epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     p.add_argument("film", type=Path, metavar="FILM", help="a film, or a folder of its frames")
-    p.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="a folder for the masks")
+    p.add_argument("-o", "--output", type=folder_named, required=True, metavar="OUT", help="a folder for the masks")
     p.add_argument("--background", type=Path, metavar="PICTURE", help="the same view with nobody in it")
     p.add_argument("--masks", type=Path, metavar="DIR", help="masks of some frames, by your own hand, named by film frame")
     p.add_argument("--method", choices=METHODS, default="auto",

@@ -26,7 +26,9 @@ from tools.keyframes_mask_ground import (
     panorama,
     pasted,
 )
+from tools.keyframes_mask_light import beside_middle, evened
 from tools.keyframes_mask_refine import banded, cleaned, cut_out
+from tools.keyframes_mask_trust import doubt_of
 
 Pixels = NDArray[np.uint8]  # [h, w, 3]
 Map = NDArray[np.float32]  # [h, w], 0..1
@@ -36,6 +38,7 @@ Tick = Callable[[float], object]
 SURE, SURELY_NOT = 0.8, 0.15
 LEAST_SHARE = 0.0015  # of the picture: less of it moves by chance
 MOVING_PX = (0.4, 1.2)  # against the camera's motion: from here something moves, from there surely
+LEAST_MOVED = 0.003  # of the masks of a shot, for anything in it to count as moving
 NEAR_SHARE = 0.12  # of the picture's long side around what moves: farther off is background
 BAND_PX = 4.0  # of 400: how far flow misses an edge from one frame to the next
 KEY_FRAMES = 48.0  # frames from a key after which what else is known counts as much as it
@@ -58,11 +61,13 @@ class Steps:
 
 @dataclass(frozen=True)
 class Masks:
-    """rough: float32 [h, w] of each frame. how: what they were made from. found: whether there is any foreground at all."""
+    """rough: float32 [h, w] of each frame. how: what they were made from. found: whether there is any foreground at all. doubt:
+    why they are not to be trusted; see doubt_of."""
 
     rough: list[Map]
     how: Method
     found: bool
+    doubt: str = ""
 
 
 def masks_of_shot(frames: Sequence[Pixels], keys: Mapping[int, Map] | None = None, plate: Pixels | None = None,
@@ -72,7 +77,7 @@ def masks_of_shot(frames: Sequence[Pixels], keys: Mapping[int, Map] | None = Non
 
     keys: masks of some of them, by index, [h, w] 0..1; they stay as they are. plate: the background, [h, w, 3]. method: what to
     go by; None: the plate where there is one, else the keys, else what moves. With background or motion and keys as well, each
-    counts by how near the next key is. tick: told the share done, 0..1.
+    counts by how near the next key is; motion that makes no sense counts for nothing then. tick: told the share done, 0..1.
     """
     keys = dict(keys or {})
     how: Method = method or ("background" if plate is not None else "keys" if keys else "motion")
@@ -81,19 +86,22 @@ def masks_of_shot(frames: Sequence[Pixels], keys: Mapping[int, Map] | None = Non
     if how == "background" and not keys:
         found = from_plate(frames, plate, sensitivity, tick)  # type: ignore[arg-type]
         return Masks(found, how, any(m.any() for m in found))
+    doubt = ""
     steps = steps_of(frames, lambda share: tick(0.4 * share))
     if how == "background":
         rough = from_plate(frames, plate, sensitivity, lambda share: tick(0.4 + 0.3 * share))  # type: ignore[arg-type]
     elif how == "motion":
         rough = from_motion(frames, steps, sensitivity, lambda share: tick(0.4 + 0.3 * share))
+        doubt = doubt_of(rough, steps.ahead)
     else:
         rough = [np.zeros(frames[0].shape[:2], np.float32)] * len(frames)
     if keys:
-        known = how != "keys" and any(m.any() for m in rough)
+        known = how != "keys" and not doubt and any(m.any() for m in rough)
+        doubt = ""
         carried, weight = from_keys(frames, keys, steps, known, lambda share: tick(0.7 + 0.3 * share))
         rough = [w * c + (1 - w) * r for w, c, r in zip(weight, carried, rough, strict=True)]
         rough = [keys[i] if i in keys else cleaned(m >= 0.5).astype(np.float32) for i, m in enumerate(rough)]
-    return Masks(rough, how, any(m.any() for m in rough))
+    return Masks(rough, how, any(m.any() for m in rough), doubt)
 
 
 def steps_of(frames: Sequence[Pixels], tick: Tick) -> Steps:
@@ -144,15 +152,17 @@ def touching(mask: NDArray[np.bool_], sure: NDArray[np.bool_]) -> NDArray[np.boo
 def from_motion(frames: Sequence[Pixels], steps: Steps, sensitivity: float, tick: Tick) -> list[Map]:
     """What moves against the rest of the shot: differs from the background that its frames agree on."""
     h, w = frames[0].shape[:2]
-    seen = [structure(f) for f in frames]
-    camera = [camera_step(a.astype(np.float32), s) for a, s in zip(steps.ahead, seen, strict=False)]
-    camera = [camera_sharpened(frames[i], frames[i + 1], by) for i, by in enumerate(camera)]
-    speeds = [speed_of(i, steps, camera, s) for i, s in enumerate(seen)] if camera else []
-    moving = [s > MOVING_PX[1] for s in speeds]
-    ground = panorama(frames, camera, moving)
     nothing = [np.zeros((h, w), np.float32) for _ in frames]
+    speeds, ground = against_camera(frames, steps)
     if ground is None:
         return nothing
+    if (in_one_light := relit(frames, speeds, ground)) is not None:
+        frames = in_one_light
+        steps = steps_of(frames, lambda share: tick(0.5 * share))  # light that changes feigns motion
+        speeds, ground = against_camera(frames, steps)
+        if ground is None:
+            return nothing
+    moving = [s > MOVING_PX[1] for s in speeds]
 
     def likelihoods(behind: Panorama) -> list[Map]:
         found = [likely_at(i, frames[i], behind, speeds[i], sensitivity) for i in range(len(frames))]
@@ -175,7 +185,32 @@ def from_motion(frames: Sequence[Pixels], steps: Steps, sensitivity: float, tick
         held = np.where(here.known, memory[i], np.maximum(memory[i], rested[i]))
         out.append(decided(frame, *with_colours(frame, likely[i], held, here)))
         tick((i + 1) / len(frames))
+    if doubt_of(out, steps.ahead):
+        moved = [float((m & (p > SURE) & (o > 0)).sum()) for m, p, o in zip(moving, likely, out, strict=True)]
+        if sum(moved) - max(moved) < LEAST_MOVED * sum(float(o.sum()) for o in out):  # one frame alone is a flash
+            return nothing  # light, or dust, in a shot at rest
     return out
+
+
+def against_camera(frames: Sequence[Pixels], steps: Steps) -> tuple[list[Map], Panorama | None]:
+    """(how fast everything moves against the camera, the background), of a shot; see speed_of and panorama."""
+    seen = [structure(f) for f in frames]
+    camera = [camera_step(a.astype(np.float32), s) for a, s in zip(steps.ahead, seen, strict=False)]
+    camera = [camera_sharpened(frames[i], frames[i + 1], by) for i, by in enumerate(camera)]
+    speeds = [speed_of(i, steps, camera, s) for i, s in enumerate(seen)] if camera else []
+    return speeds, panorama(frames, camera, [s > MOVING_PX[1] for s in speeds])
+
+
+def relit(frames: Sequence[Pixels], speeds: Sequence[Map], ground: Panorama) -> list[Pixels] | None:
+    """The frames in one light: that of the middle frame, then, where they agree more, of the background. None where the light
+    does not change."""
+    h, w = frames[0].shape[:2]
+    still = [s <= MOVING_PX[1] for s in speeds]
+    first = evened(frames, beside_middle(frames, ground.place, still))
+    if first is not None:
+        ground = pasted(first, ground.place, (ground.known.shape[1], ground.known.shape[0]), [~s for s in still])
+    there = [ground.at(i, (w, h)) for i in range(len(frames))]
+    return evened(first or frames, [(g.picture, g.known & s) for g, s in zip(there, still, strict=True)]) or first
 
 
 def remembered(frames: Sequence[Pixels], likely: Sequence[Map], steps: Steps, least: float = SURE) -> list[Map]:

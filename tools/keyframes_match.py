@@ -21,6 +21,8 @@ LONG_SIDE_PX = 48
 OUTLINES = 0.65  # share of the likeness; the rest is light and dark
 AROUND_PX = 6.0
 CHUNK = 256  # frames at a time
+DOUBTFUL = 0.75  # of a painting and its own frame: below, other frames are looked at too
+FAR_MORE = 0.15  # by how much another frame must be more alike to be named
 LEAST_LIKENESS = 0.4  # of paintings of a frame 0.9 and more, of pictures of something else up to 0.28
 SAME_SCENE_FRAMES = 24
 
@@ -62,6 +64,15 @@ def matches(pictures: Sequence[Pixels], frames: Reduced) -> list[Match]:
         likeness[:, at : at + len(part)] = asked @ part.T
     best = likeness.argmax(axis=1)
     return [Match(int(b) + frames.first, float(row[b])) for b, row in zip(best, likeness, strict=True)]
+
+
+def likeness(a: Pixels, b: Pixels) -> float:
+    """-1..1, of two pictures uint8 [H, W, 3] of one size."""
+    height, width = a.shape[:2]
+    scale = min(1.0, LONG_SIDE_PX / max(height, width))
+    size = (max(8, round(width * scale)), max(8, round(height * scale)))
+    one, other = (features(_small(p.astype(np.float32).mean(axis=2), size)) for p in (a, b))
+    return float(one @ other)
 
 
 def features(grey: NDArray[np.float32]) -> NDArray[np.float32]:

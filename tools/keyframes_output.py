@@ -14,6 +14,7 @@ import importlib.metadata
 import io
 import json
 import os
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,12 @@ TABLE = "frames.csv"
 COLUMNS = ("frame", "file", "shot", "keys", "error", "sha256", "job")
 PACKAGES = ("cineml", "numpy", "numba", "opencv-python", "opencv-python-headless", "scipy", "av", "pillow")
 LEVEL = 4  # of zlib: painted strokes pack badly, and the synthesis takes seconds
+LONGEST = 255  # bytes of a file's name that every file system here takes
+LONGEST_END = ".frames.csv.part"  # of what is written beside an output, after its name
+# What a shot leaves on the way, by the names that it gives: nothing else in the folder is ours to remove.
+PASSES = re.compile(r"s[0-9]{4,}-[0-9a-f]{12}")
+PASS = re.compile(r"k[0-9]{6,}-(?:on|back|f[0-9]{6,})\.npz(?:\.part)?")
+HALF = re.compile(r"[0-9]{6,}-([0-9a-f]{12})\.png(?:\.part)?")
 
 
 @dataclass(frozen=True)
@@ -60,10 +67,15 @@ class Place:
     table: Path
     film: bool
 
+    @property
+    def cuts(self) -> Path:
+        """The cut list, where the cuts were looked for."""
+        return self.output.with_name(self.output.name + ".cuts.csv") if self.film else self.output / "cuts.csv"
+
     def logs(self) -> list[Path]:
         """Of what was written since the table was."""
         with contextlib.suppress(OSError):
-            return sorted(self.work.glob("log-*.tsv"))
+            return sorted(log for log in self.work.glob("log-*.tsv") if _is_log(log))
         return []
 
 
@@ -74,6 +86,17 @@ def place_of(output: Path) -> Place:
         return Place(output, work / "frames", work, output.with_name(output.name + ".json"),
                      output.with_name(output.name + ".frames.csv"), True)  # fmt: skip
     return Place(output, output, work, output / "options.json", output / TABLE, False)
+
+
+def name_problems(inputs: Mapping[str, Path | None], output: Path) -> list[Problem]:
+    """Names that no file system takes: to be asked before anything else looks for them. inputs: by option."""
+    found = []
+    for option, path, end in [*((o, p, "") for o, p in inputs.items()), ("-o", output, LONGEST_END)]:
+        longest = max((len(os.fsencode(part)) for part in path.parts), default=0) if path is not None else 0
+        if path is not None and longest > LONGEST - len(end):
+            given = f"is {longest} bytes long in one name"
+            found.append(Problem(f"{option} {str(path)[:40]}...", given, f"{LONGEST - len(end)} at most", "a shorter name"))
+    return found
 
 
 def place_problems(place: Place, film: Path, folders: Mapping[str, Path | None],
@@ -97,7 +120,29 @@ def place_problems(place: Place, film: Path, folders: Mapping[str, Path | None],
     if not output.parent.is_dir():
         given = f"lies in {str(place.output.parent)!r}, which is {'no folder' if output.parent.exists() else 'not there'}"
         return [Problem(f"-o {place.output}", given, "a folder that is there")]
+    if place.table.exists() and not _is_table(place.table):
+        return [Problem(str(place.table), "is there already, and is not this command's", "another -o")]
     return []
+
+
+def _is_table(path: Path) -> bool:
+    """Whether a file begins as `table_text` does; an empty one, which holds nothing of anybody's, too."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(200)
+    except OSError:
+        return False
+    return not head or head.split(b"\n")[0].rstrip(b"\r") == ",".join(COLUMNS).encode()
+
+
+def _is_log(path: Path) -> bool:
+    """Whether a file begins as a Writer's does, by the number of a frame; a line that a kill has cut off may follow."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(20)
+    except OSError:
+        return False
+    return not head or re.match(rb"[0-9]+(?:\t|$)", head) is not None
 
 
 def _same(a: Path, b: Path) -> bool:
@@ -114,14 +159,19 @@ def read_rows(place: Place) -> dict[int, Row]:
     """The frames that were written so far, from the table and from the logs after it."""
     found: dict[int, Row] = {}
     for path, delimiter in [(place.table, ","), *((log, "\t") for log in place.logs())]:
-        try:
-            lines = path.read_text(encoding="utf-8").split("\n")[:-1]  # what follows the last line end is half a line
-        except (OSError, UnicodeDecodeError):
-            continue
-        for cells in csv.reader(lines, delimiter=delimiter):
+        for cells in _cells(path, delimiter) or ():
             if (row := _row(cells)) is not None:
                 found[row.frame] = row
     return found
+
+
+def _cells(path: Path, delimiter: str) -> list[list[str]] | None:
+    """Of every whole line of a table; None where it is none."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")  # a line that was cut off within a letter costs no other
+        return list(csv.reader(text.split("\n")[:-1], delimiter=delimiter))  # what follows the last line end is half a line
+    except (OSError, csv.Error):
+        return None
 
 
 def _row(cells: Sequence[str]) -> Row | None:
@@ -168,18 +218,27 @@ def there(place: Place, frames: Sequence[int], files: Sequence[str], rows: Mappi
     ours, theirs, strange = set(), set(), []
     for frame in frames:
         path = place.folder / files[frame]
-        if not path.is_file():
-            if path.exists():
-                strange.append(files[frame])
-            continue
-        row = rows.get(frame)
-        if row is None or row.file != files[frame]:
+        if _is_strange(path, rows.get(frame)):
             strange.append(files[frame])
-        elif row.sha256 == sha256_of(path):
+        elif not path.is_file():
+            continue
+        elif rows[frame].sha256 == sha256_of(path):
             ours.add(frame)
         else:
             theirs.add(frame)
     return There(frozenset(ours), frozenset(theirs), tuple(strange))
+
+
+def _is_strange(path: Path, row: Row | None) -> bool:
+    """Whether something lies at a frame's place that is in no log."""
+    return path.exists() and (not path.is_file() or row is None or row.file != path.name)
+
+
+def strange_problems(place: Place, frames: Sequence[int], files: Sequence[str]) -> list[Problem]:
+    """Files in the way, without a look into them: to be asked before long work."""
+    rows = read_rows(place)
+    strange = [files[f] for f in frames if _is_strange(place.folder / files[f], rows.get(f))]
+    return [strange_problem(place, strange)] if strange else []
 
 
 def strange_problem(place: Place, strange: Sequence[str]) -> Problem:
@@ -239,7 +298,8 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 def _change(name: str, old: Any, new: Any) -> str:
     """'preset draft (now best)' where that is short."""
-    return f"{name} {old} (now {new})" if len(str(old)) + len(str(new)) < 30 else name
+    told = [str(value) if value not in ("", None) else "none" for value in (old, new)]
+    return f"{name} {told[0]} (now {told[1]})" if len("".join(told)) < 30 else name
 
 
 def versions() -> dict[str, str]:
@@ -266,6 +326,10 @@ class Writer:
         self.folder, self.log = folder, work / f"log-{name}.tsv"
         make_folder(folder)
         make_folder(work)
+        with writing(self.log), self.log.open("ab+") as log:
+            log.seek(max(log.tell() - 1, 0))
+            if log.read() not in (b"", b"\n"):  # a line that was cut off must not take the next one with it
+                log.write(b"\n")
 
     def put(self, frame: int, file: str, picture: NDArray[np.uint8], shot: int, keys: str, error: float, job: str) -> None:
         """picture: uint8 [H, W, 3]. Raises ShowError where the disk is full; what is written stays."""
@@ -278,13 +342,13 @@ class Writer:
 
 def clear_work(place: Place, but: Collection[str] = ()) -> None:
     """Removes what was only needed on the way to finished shots, but for shots of these codes; nothing else that lies there."""
-    for folder in [*place.work.glob("s[0-9][0-9][0-9][0-9]*"), place.work / "halves"]:
-        if folder.name.rpartition("-")[2] in but:
-            continue
-        found = [p for end in (".npz", ".npz.part", ".png", ".png.part") for p in folder.glob(f"*{end}")]
-        for path in found:
-            if path.name.partition(".")[0].rpartition("-")[2] not in but:
-                path.unlink(missing_ok=True)
+    halves = place.work / "halves"
+    passes = [f for f in place.work.glob("s*-*") if PASSES.fullmatch(f.name) and f.name.rpartition("-")[2] not in but]
+    gone = [p for folder in passes for p in folder.glob("k*") if PASS.fullmatch(p.name)]
+    gone += [p for p in halves.glob("*.png*") if (named := HALF.fullmatch(p.name)) is not None and named[1] not in but]
+    for path in gone:
+        path.unlink(missing_ok=True)
+    for folder in [*passes, halves] if gone or passes else []:
         with contextlib.suppress(OSError):
             folder.rmdir()
     with contextlib.suppress(OSError):

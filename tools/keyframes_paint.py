@@ -18,21 +18,24 @@ import numpy as np
 import numpy.typing as npt
 
 from player.progress import Progress
-from player.show.cut_list import CutList, write_csv
+from player.show.cut_list import CutList
 from player.show.problem import Problem, ShowError
 from tools import keyframes_options
 from tools.film_dataset import version_of
 from tools.film_dataset_source import Footage, footage_at
-from tools.keyframes_output import place_of, read_record
+from tools.keyframes_asked import check_cuts
+from tools.keyframes_cuts import cut_list_problems, cuts_beside, rate_notes, write_found
+from tools.keyframes_output import name_problems, place_of, read_record, strange_problems
 from tools.keyframes_suggest_shots import cuts_of, range_of
+from tools.marked_sheet import sheet_problems, write_sheet
 from tools.paint_choice import Part, between, frame_of, frames_of, keys_of, missing_problems, parts_of
-from tools.paint_compare import draw_rows, make_rows, sheet_frames, small_size, ways_of, write_sheet
-from tools.paint_files import KeyStore, Places, made_of, place_problems, places_of, sha256_of
+from tools.paint_compare import draw_rows, make_rows, sheet_frames, small_size, ways_of
+from tools.paint_files import TOOL, KeyStore, Places, made_of, place_problems, places_of, sha256_of
 from tools.paint_gate import gate_of
 from tools.paint_keys import Painted, Painter, Shown, paint_shot, sized
 from tools.paint_options import PaintOptions, arguments, choice_problems, paint_options
 from tools.paint_style import Painting, read_painting
-from tools.whole_file import make_folder, write_whole, writing
+from tools.whole_file import make_folder, write_whole
 
 DONE, BAD_INPUT, STOPPED = 0, 2, 130
 PACKAGES = ("cineml", "av", "numpy", "numba", "opencv-python", "scipy")
@@ -45,7 +48,8 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Job:
-    """A checked command line. parts: the shots in [first, last). keys: film frames that are asked for."""
+    """A checked command line. found_cuts: whether the cuts were looked for, and are to be written. parts: the shots in [first,
+    last). keys: film frames that are asked for."""
 
     args: argparse.Namespace
     options: PaintOptions
@@ -55,6 +59,7 @@ class Job:
     first: int
     last: int
     cuts: CutList
+    found_cuts: bool
     parts: tuple[Part, ...]
     keys: tuple[int, ...]
     places: Places
@@ -63,6 +68,10 @@ class Job:
 def job_of(args: argparse.Namespace) -> Job:
     """The command line, checked, the painting read, cuts and frames found. Raises ShowError with all that can be said at
     once."""
+    named = {"FILM": args.film, "--style": args.style, "--cuts": args.cuts, "--masks": args.masks, "--captions": args.captions,
+             "--sound": args.sound}  # fmt: skip
+    if found := name_problems(named, args.output):
+        raise ShowError(found)
     found = choice_problems(args)
     places = places_of(args.output)
     options, painting, footage = PaintOptions(), None, None
@@ -71,8 +80,8 @@ def job_of(args: argparse.Namespace) -> Job:
     except ShowError as e:
         found += e.problems
     inputs = [p for p in (args.film, args.style, args.cuts, args.masks, args.captions, args.sound) if p is not None]
-    found += place_problems(places, inputs)
-    found += keyframes_options.option_problems(keyframes_options.arguments().parse_args(propagate_words(args, places)))
+    found += place_problems(places, inputs) or way_problems(args, places)
+    found += keyframes_options.option_problems(between_args(args, places))
     try:
         painting = read_painting(args.style)
     except ShowError as e:
@@ -80,17 +89,70 @@ def job_of(args: argparse.Namespace) -> Job:
     try:
         footage = footage_at(args.film, args.rate)
         first, last = range_of(args, footage)
+        found += late_problems(args, footage, first, last)
     except ShowError as e:
         found += e.problems
     if found or painting is None or footage is None:
         raise ShowError(found)
     for note in painting.notes:
         print(f"{args.style.name}: {note}", flush=True)
-    cuts = cuts_of(args.cuts, footage, first, last, sys.stdout)
-    parts = tuple(parts_of(cuts, first, last))
     film_sha256 = footage.sha256()
+    cuts, found_cuts = cuts_for(args, footage, film_sha256, places)
+    parts = tuple(parts_of(cuts, first, last))
     keys = keys_of(args, footage, parts, cuts, places.work, film_sha256, sys.stdout)
-    return Job(args, options, painting, footage, film_sha256, first, last, cuts, parts, tuple(keys), places)
+    return Job(args, options, painting, footage, film_sha256, first, last, cuts, found_cuts, parts, tuple(keys), places)
+
+
+def cuts_for(args: argparse.Namespace, footage: Footage, film_sha256: str, places: Places) -> tuple[CutList, bool]:
+    """(the cut list: named, or that which stands there, or found; whether it is to be written). Found in the whole film, also
+    where a part of it is asked for: the list stays, for the rest of it. Raises ShowError."""
+
+    def find() -> tuple[CutList, list[str]]:
+        return cuts_of(None, footage, 0, footage.frames, sys.stdout), []
+
+    if args.cuts is None:
+        cuts, said, found = cuts_beside(places.cuts, footage, lambda: film_sha256, find)
+    else:
+        cuts, found = cuts_of(args.cuts, footage, 0, footage.frames, sys.stdout), False
+        said = rate_notes(cuts, footage)
+    for note in said:
+        print(note, flush=True)
+    return cuts, found
+
+
+def between_args(args: argparse.Namespace, places: Places) -> argparse.Namespace:
+    """The command line of `cineml keyframes propagate` that follows."""
+    return keyframes_options.arguments().parse_args(propagate_words(args, places))
+
+
+def way_problems(args: argparse.Namespace, places: Places) -> list[Problem]:
+    """What is in the way of anything that will be written, as far as that can be told without a look at the film: before the
+    keys are painted, not after."""
+    from tools.keyframes_propagate import way_problems as way_of_frames
+
+    found = cut_list_problems(places.cuts, args.cuts) + check_cuts(args.cuts)
+    if args.compare:
+        found += sheet_problems(places.sheet, TOOL)
+    # Where the folder for the result is not there yet, nothing is in the way.
+    return found + (way_of_frames(between_args(args, places), place_of(args.output)) if args.output.parent.is_dir() else [])
+
+
+def late_problems(args: argparse.Namespace, footage: Footage, first: int, last: int) -> list[Problem]:
+    """What `propagate` would say only after the keys are painted. Raises ShowError."""
+    from player.captions import read_captions
+    from tools.keyframes_keys import masks_of
+    from tools.keyframes_plan import frame_files
+    from tools.keyframes_propagate import range_problems
+
+    if args.masks is not None:
+        masks_of(args.masks, footage, "--masks")
+    if args.captions is not None:
+        read_captions(args.captions, footage.rate)
+    if args.preview is not None:
+        return []
+    place = place_of(args.output)
+    found = strange_problems(place, range(first, last), frame_files(footage))
+    return found + ([] if args.again else range_problems(place, read_record(place), first, last))
 
 
 def propagate_words(args: argparse.Namespace, places: Places) -> list[str]:
@@ -116,7 +178,7 @@ def compare(job: Job) -> None:
                      lambda a, b: between(footage, a, b), lambda share: progress.at(round(100 * share)))  # fmt: skip
     shown = "" if size == footage.size[::-1] else f", shown at {size[1]}x{size[0]}, where strokes are as large"
     note = f"{footage.path.name} in the strokes of {job.args.style.name}, preset {job.options.preset}{shown}"
-    write_sheet(places.sheet, draw_rows(rows, ways_of(job.options), job.painting, footage.rate, note))
+    write_sheet(places.sheet, draw_rows(rows, ways_of(job.options), job.painting, footage.rate, note), TOOL)
     progress.done(f"{places.sheet}: {len(frames)} frames, {len(ways_of(job.options))} ways,")
 
 
@@ -184,7 +246,7 @@ def write_record(job: Job, keys: Sequence[int]) -> None:
     """options.json: what was asked for, of what, with what. Raises ShowError."""
     options = {k: str(v) if isinstance(v, Path) else v for k, v in vars(job.args).items()}
     record: dict[str, Any] = {
-        "tool": "cineml keyframes paint", "options": options, "how": asdict(job.options), "keys": list(keys),
+        "tool": TOOL, "options": options, "how": asdict(job.options), "keys": list(keys),
         "frames": [job.first, job.last], "rate": str(job.footage.rate),
         "inputs": {"film": {"file": job.footage.path.name, "sha256": job.film_sha256},
                    "style": {"file": job.args.style.name, "sha256": job.painting.sha256},
@@ -198,9 +260,6 @@ def propagate(job: Job) -> int:
     """The frames between. Returns the exit code of `cineml keyframes propagate`."""
     from tools.keyframes_propagate import main as propagate_main
 
-    if job.args.cuts is None:
-        with writing(job.places.cuts):
-            write_csv(job.cuts, job.places.cuts)
     words = propagate_words(job.args, job.places)
     return propagate_main(words if job.args.again or not only_keys_changed(job, words) else [*words, "--again"])
 
@@ -212,7 +271,8 @@ def only_keys_changed(job: Job, words: Sequence[str]) -> bool:
     if not before:
         return False
     asked = {k: str(v) if isinstance(v, Path) else v for k, v in vars(keyframes_options.arguments().parse_args(words)).items()}
-    same = all(before["options"].get(k) == v for k, v in asked.items() if k not in ("again", "jobs", "threads", "preview"))
+    apart = ("again", "jobs", "threads", "preview", "start", "end")  # a part that was tried first is part of the whole
+    same = all(before["options"].get(k) == v for k, v in asked.items() if k not in apart)
     now = {sha256_of(path) for path in KeyStore(job.places.keys, job.footage).files().values()}
     return same and now != {key.get("sha256") for key in before["keys"].values()}
 
@@ -228,6 +288,9 @@ def run(args: argparse.Namespace) -> int:
         raise ShowError(found)
     for folder in (job.places.work, job.places.keys):  # before the work: a place that cannot be written to loses none
         make_folder(folder)
+    if job.found_cuts:
+        write_found(job.places.cuts, job.cuts, job.film_sha256)
+        print(f"the cuts that were found stand in {job.places.cuts}: correct it, and the same command uses it", flush=True)
     if args.compare:
         compare(job)
     if args.stop_after == "compare":
@@ -250,10 +313,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return run(args)
     except ShowError as e:
-        print(e, file=sys.stderr)
+        for problem in e.problems:
+            print(f"cineml: {problem}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
-        print("\nstopped; the keys that are done are kept: the same command goes on from there", file=sys.stderr)
+        kept = f"stopped; the keys that are done are kept in {places_of(args.output).keys}"
+        print(f"\ncineml: {kept}: the same command goes on from there", file=sys.stderr)
         return STOPPED
 
 

@@ -10,17 +10,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from PIL.PngImagePlugin import PngInfo
 
 from player.screen.typeface import font_for
-from player.show.problem import Problem, ShowError
 from tools.keyframes_frames import ShotFrames, faded, seen_share
 from tools.keyframes_kept import Memory
 from tools.keyframes_keys import read_key
 from tools.keyframes_pass import Flows, Footing, Pass
 from tools.keyframes_plan import ShotJob
 from tools.keyframes_run import Masks, unfaded_key
-from tools.whole_file import write_whole
+from tools.keyframes_shot import with_film
 
 Pixels = NDArray[np.uint8]
 GROUND, INK, FAINT = (18, 18, 18), (235, 235, 235), (150, 150, 150)
@@ -67,12 +65,13 @@ def made_straight(jobs: Sequence[ShotJob], frames: Sequence[int], tick: Callable
             index, at = near.frame - job.first, frame - job.first
             key = unfaded_key(picture, mix.fade, mix.fade_colour)
             masks = Masks(job, job.masks) if job.masks else None
+            where = None if job.keep_where is None else Masks(job, job.keep_where)
             seen = [seen_share(job.cuts, job.shot, f) for f in range(job.first, job.end)]
             on = Footing(source, {index: key}, job.options, masks, {} if alpha is None else {index: alpha}, seen, Memory(),
-                         lambda _, __: None)  # fmt: skip
+                         lambda _, __: None, where)  # fmt: skip
             reached = Pass(on, Flows(source, seen), index, 1 if at > index else -1).straight(at)
             fade = job.cuts.mix_at(frame)
-            painted = faded(reached.picture, fade.fade, fade.fade_colour)
+            painted = faded(with_film(on, at, reached.picture), fade.fade, fade.fade_colour)
             found.append(Seen(frame, near.frame, source.raw(frame), painted, picture))
         finally:
             source.close()
@@ -102,18 +101,3 @@ def sheet(seen: Sequence[Seen], title: str) -> Image.Image:
 def preview_path(output: Path) -> Path:
     """Beside the output."""
     return output.with_name(output.name + ".preview.png")
-
-
-def write_sheet(path: Path, made: Image.Image) -> None:
-    """The sheet, in the place of an older one of ours. Raises ShowError where another file has its name."""
-    if path.exists():
-        try:
-            with Image.open(path) as before:
-                ours = before.info.get("Software") == MARK
-        except OSError:
-            ours = False
-        if not ours:
-            raise ShowError(Problem(str(path), "is there already, and is no sheet of this command's", "another -o"))
-    told = PngInfo()
-    told.add_text("Software", MARK)
-    write_whole(path, lambda part: made.save(part, "PNG", pnginfo=told))

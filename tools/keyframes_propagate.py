@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from player.progress import Progress
-from player.show.cut_list import write_csv
 from player.show.problem import Problem, ShowError
 from tools.film_dataset_source import picture_of
 from tools.keyframes_asked import Asked, asked_for, check_cuts, check_film, job_of, studio_problems
-from tools.keyframes_film import Burner, sound_of, write_film
+from tools.keyframes_cuts import cut_list_problems, write_found
+from tools.keyframes_film import Burner, sound_of, sound_problems, write_film
 from tools.keyframes_frames import ShotFrames, dissolved, faded
 from tools.keyframes_options import arguments, option_problems, shared_out
 from tools.keyframes_output import (
@@ -32,6 +32,7 @@ from tools.keyframes_output import (
     differences,
     digest_of,
     film_problems,
+    name_problems,
     place_of,
     place_problems,
     read_record,
@@ -47,7 +48,7 @@ from tools.keyframes_output import (
 from tools.keyframes_plan import ShotJob, dissolve_frames, frame_files, half_path, jobs_of
 from tools.keyframes_run import Event, make_shots
 from tools.keyframes_shot import steps_for
-from tools.whole_file import writing
+from tools.marked_sheet import sheet_problems, write_sheet
 
 DONE, BAD_INPUT, STOPPED = 0, 2, 130
 CODE = 12  # letters of a hash
@@ -85,22 +86,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         place = place_of(args.output)
         done = sum(1 for row in read_rows(place).values() if (place.folder / row.file).is_file())
-        print(f"\ncineml: stopped; {done} frames are there, and the work on others is kept: the same command goes on",
-              file=sys.stderr)  # fmt: skip
+        there_are = f"stopped; {done} frames are in {place.folder}"
+        print(f"\ncineml: {there_are}, and the work on others is kept: the same command goes on", file=sys.stderr)
         return STOPPED
 
 
 def propagated(args: argparse.Namespace) -> int:
     """All of it. Raises ShowError."""
     place = place_of(args.output)
-    files = {"the cut list": args.cuts, "the sound": args.sound, "the captions": args.captions}
-    folders = {"the keys": args.keys, "the masks": args.masks, "the masks of --keep-where": args.keep_where}
-    found = option_problems(args) + check_film(args.film) + check_cuts(args.cuts)
-    found += place_problems(place, args.film, folders, files)
-    found += record_problems(place) + studio_problems()
-    if found:
+    if found := name_problems(names_of(args), args.output):
         raise ShowError(found)
-    asked = asked_for(args)
+    found = option_problems(args) + check_film(args.film) + check_cuts(args.cuts) + way_problems(args, place)
+    if found + (more := studio_problems()):
+        raise ShowError(found + more)
+    asked = asked_for(args, place.cuts)
     burner = Burner(args.captions, asked.footage.rate) if args.captions is not None else None
     for line in (*asked.said, *(burner.captions.said if burner is not None else ())):
         print(line, flush=True)
@@ -118,6 +117,25 @@ def propagated(args: argparse.Namespace) -> int:
     return DONE
 
 
+def names_of(args: argparse.Namespace) -> dict[str, Path | None]:
+    """What is read, by its option."""
+    return {"FILM": args.film, "--keys": args.keys, "--masks": args.masks, "--cuts": args.cuts, "--sound": args.sound,
+            "--captions": args.captions, "--keep-where": args.keep_where}  # fmt: skip
+
+
+def way_problems(args: argparse.Namespace, place: Place) -> list[Problem]:
+    """What is in the way of the result, or would be lost by it, as far as that can be told without a look at the film."""
+    files = {"the cut list": args.cuts, "the sound": args.sound, "the captions": args.captions}
+    folders = {"the keys": args.keys, "the masks": args.masks, "the masks of --keep-where": args.keep_where}
+    found = place_problems(place, args.film, folders, files) + record_problems(place)
+    found += cut_list_problems(place.cuts, args.cuts) + sound_problems(args.sound)
+    if args.preview is None:
+        return found + film_problems(place, read_record(place))
+    from tools.keyframes_preview import MARK, preview_path
+
+    return found + sheet_problems(preview_path(place.output), MARK)
+
+
 # --- what is left to do
 
 
@@ -130,7 +148,8 @@ def plan_of(args: argparse.Namespace, asked: Asked, place: Place) -> Plan:
         raise ShowError(Problem(str(asked.footage.path), given, "one picture a frame"))
     common, shots = job_of(asked)
     before = read_record(place)
-    found = film_problems(place, before)
+    lost = range_problems(place, before, asked.first, asked.end)
+    found = lost if not args.again else []
     seen = there(place, asked.frames, files, rows)
     if seen.strange:
         found.append(strange_problem(place, seen.strange))
@@ -144,7 +163,7 @@ def plan_of(args: argparse.Namespace, asked: Asked, place: Place) -> Plan:
     if found:
         raise ShowError(found)
     codes = {int(n): digest_of([common, digest])[:CODE] for n, digest in shots.items()}
-    everything = args.again and not (other or changed)
+    everything = args.again and not (other or changed or lost)
     ours = {f for f in seen.ours if not everything and rows[f].job == frame_code(asked, codes, f)}
     todo = tuple(f for f in asked.frames if f not in seen.theirs and f not in ours)
     record = {"tool": TOOL, "common": common, "shots": {**old_shots, **shots} if not (other or changed) else shots,
@@ -154,8 +173,19 @@ def plan_of(args: argparse.Namespace, asked: Asked, place: Place) -> Plan:
               "keys": {str(k.frame): {"file": k.path.name, "by": k.how, "sha256": sha256_of(k.path)} for k in asked.keys},
               "cuts": [[s.start, s.end] for s in asked.cuts.shots], "versions": versions()}  # fmt: skip
     if "film_sha256" in before and place.output.is_file():
-        record["film_sha256"] = before["film_sha256"]
+        record |= {name: before[name] for name in ("film_sha256", "film_range") if name in before}
     return Plan(asked, place, files, rows, todo, seen.theirs, record, codes)
+
+
+def range_problems(place: Place, before: Mapping[str, Any], first: int, end: int) -> list[Problem]:
+    """A finished film that has frames outside of [first, end), which the new one would lose. before: its record."""
+    held = before.get("film_range") or before.get("film", {}).get("range")
+    if not (place.film and place.output.is_file() and "film_sha256" in before and held):
+        return []
+    if first <= held[0] and held[1] <= end:
+        return []
+    given = f"holds frames {held[0]} to {held[1] - 1}, and {first} to {end - 1} are asked for"
+    return [Problem(f"-o {place.output}", given, "at least the frames it holds", "another name, or --again, which replaces it")]
 
 
 def frame_code(asked: Asked, codes: Mapping[int, str], frame: int) -> str:
@@ -171,11 +201,9 @@ def begin(plan: Plan) -> None:
     clear_work(place, set(plan.codes.values()))
     Writer(place.folder, place.work, "main")
     write_record(place, plan.record)
-    if plan.asked.found_cuts and len(plan.asked.cuts.shots) > 1:
-        path = place.work / "cuts.csv"
-        with writing(path):
-            write_csv(plan.asked.cuts, path)
-        print(f"the cuts that were found stand in {path}, to be corrected and given with --cuts", flush=True)
+    if plan.asked.found_cuts:
+        write_found(place.cuts, plan.asked.cuts, plan.record["common"]["film"]["sha256"])
+        print(f"the cuts that were found stand in {place.cuts}: correct it, and the same command uses it", flush=True)
     kept = len(plan.asked.frames) - len(plan.todo) - len(plan.theirs)
     if plan.theirs:
         some = ", ".join(plan.files[f] for f in sorted(plan.theirs)[:6]) + (", ..." if len(plan.theirs) > 6 else "")
@@ -206,7 +234,7 @@ def make(args: argparse.Namespace, plan: Plan) -> None:
     if jobs:
         width, height = plan.asked.footage.size
         steps = steps_of(jobs)
-        frames = sum(len(j.wanted) for j in jobs)
+        frames = len({f for j in jobs for f in j.wanted})  # a dissolve's are of two shots
         print(f"{frames} frames of {width}x{height} in {len(jobs)} shots, {steps} syntheses; shots at once: {at_once}, threads "
               f"of each: {threads}", flush=True)  # fmt: skip
         counting = _Counting(steps)
@@ -271,7 +299,7 @@ def as_film(args: argparse.Namespace, plan: Plan, burner: Burner | None) -> None
         print(why, flush=True)
     progress = Progress(len(a.frames), "frames of the film", sys.stderr)
     write_film(place.output, a.footage, place.folder, plan.files, a.frames, args.quality, sound, burner, progress.at)
-    write_record(place, {**plan.record, "film_sha256": sha256_of(place.output)})
+    write_record(place, {**plan.record, "film_sha256": sha256_of(place.output), "film_range": [a.first, a.end]})
     also = [name for name, on in (("with sound", sound is not None), ("with captions", burner is not None)) if on]
     progress.done(", ".join([f"{place.output}: {len(a.frames)} frames at {a.footage.rate} a second", *also]))
 
@@ -295,7 +323,7 @@ def say_result(plan: Plan, rows: Mapping[int, Row]) -> None:
 
 def previewed(args: argparse.Namespace, asked: Asked, place: Place) -> int:
     """A sheet of a few frames, and how long all will take. Raises ShowError."""
-    from tools.keyframes_preview import made_straight, preview_path, sheet, spread, write_sheet
+    from tools.keyframes_preview import MARK, made_straight, preview_path, sheet, spread
 
     files = frame_files(asked.footage)
     codes = dict.fromkeys(asked.have, "preview")
@@ -314,7 +342,7 @@ def previewed(args: argparse.Namespace, asked: Asked, place: Place) -> int:
 
     seen = made_straight(jobs, frames, tick)
     path = preview_path(place.output)
-    write_sheet(path, sheet(seen, f"{asked.footage.path.name}, {args.preset}"))
+    write_sheet(path, sheet(seen, f"{asked.footage.path.name}, {args.preset}"), MARK)
     took_s = min(b - a for a, b in zip(marks, marks[1:], strict=False))
     minutes = steps_of(jobs) * took_s / 60
     progress.done(f"{path}: {len(frames)} frames")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import os
 import queue
 import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -123,6 +126,7 @@ def make_shots(jobs: Sequence[ShotJob], at_once: int, tell: Tell) -> None:
 def _work(tasks: Any, events: Any) -> None:
     """A process: shots until there are none left."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the one who started us ends us
+    threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
     while (job := tasks.get()) is not None:
         number = job.shot.number
         try:
@@ -132,6 +136,32 @@ def _work(tasks: Any, events: Any) -> None:
             events.put(Event("problem", number, e.problems))
         except Exception:  # a fault of ours: its text reaches the terminal, and the other shots go on
             events.put(Event("fault", number, text=traceback.format_exc()))
+
+
+def _end_with(parent: Any) -> None:
+    """Ends this process when the one who started it is gone: a killed one cannot end us, and nobody would hear of our work.
+    Whatever is written then is whole, or not there."""
+    parent.join()
+    os._exit(1)
+
+
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """Ctrl-C waits until the end of the block. Processes that are started in it never hear it, not even before they can say
+    so themselves."""
+    heard: list[int] = []
+    # Both: what is blocked stays blocked in a process that is started here, and other threads of this one take what this
+    # thread does not.
+    handler = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if hasattr(signal, "pthread_sigmask") else None
+    try:
+        yield
+    finally:
+        if mask is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+    if heard:
+        raise KeyboardInterrupt
 
 
 class _Processes:
@@ -154,8 +184,9 @@ class _Processes:
 
     def run(self) -> None:
         try:
-            for p in self.processes:
-                p.start()
+            with _deaf():
+                for p in self.processes:
+                    p.start()
             while self.left:
                 self.hear()
         finally:

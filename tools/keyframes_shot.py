@@ -128,7 +128,8 @@ class _Shot:
         now: Made | None = None
         for following in _with_end(self.painted(reach(self.on.keys, len(self.on.frames), wanted, self.on.options))):
             if now is not None and now.frame in wanted:
-                yield self.with_film(self.calm(last, now, following))
+                made = self.calm(last, now, following)
+                yield replace(made, picture=with_film(self.on, made.frame, made.picture))
             last, now = now, following
 
     def painted(self, wanted: range) -> Iterator[Made]:
@@ -202,16 +203,17 @@ class _Shot:
                 neighbours.append(Neighbour(brought(other.picture, there), trust))
         return replace(now, picture=calmed(now.picture, neighbours, Calm(strokes=strength, tones=TONES * strength)))
 
-    def with_film(self, made: Made) -> Made:
-        """With the film's own luminance or colour, where that is asked for; keys too, or they would stand out."""
-        o = self.on.options
-        if o.keep not in ("luminance", "colour") or o.keep_amount == 0:
-            return made
-        what: Any = o.keep
-        where = None if self.on.keep_where is None else self.on.keep_where[made.frame]
-        if self.on.keep_where is not None and where is None:
-            return made
-        return replace(made, picture=kept(made.picture, self.on.frames[made.frame], Keep(what, o.keep_amount), where))
+
+def with_film(on: Footing, frame: int, picture: Pixels) -> Pixels:
+    """A painted frame with the film's own luminance or colour, where that is asked for; keys too, or they would stand out."""
+    o = on.options
+    if o.keep not in ("luminance", "colour") or o.keep_amount == 0:
+        return picture
+    what: Any = o.keep
+    where = None if on.keep_where is None else on.keep_where[frame]
+    if on.keep_where is not None and where is None:
+        return picture
+    return kept(picture, on.frames[frame], Keep(what, o.keep_amount), where)
 
 
 def _with_end(items: Iterator[Made]) -> Iterator[Made | None]:

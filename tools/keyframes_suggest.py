@@ -1,7 +1,7 @@
 """`cineml keyframes suggest FILM -n N -o OUT`: which frames to paint, so that the rest follows from them best.
 
-Greedy: each next frame is the one that takes most from what flow cannot explain, shot by shot and never across a cut. With
---keys it says what to paint next. The frames are written lossless under their film frame's number, as propagate finds them.
+Of each shot those frames together that take most from what flow cannot explain, never across a cut. With --keys it says what to
+paint next, beside those that are painted. The frames are written lossless, named by their number in the film.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -20,14 +20,14 @@ import numpy as np
 from player.progress import Progress
 from player.show.cut_list import CutList
 from player.show.film import format_timecode
-from player.show.problem import ShowError
+from player.show.problem import Problem, ShowError
 from tools.film_dataset import version_of
 from tools.film_dataset_source import Footage, footage_at
 from tools.film_dataset_square import whole
 from tools.film_frames import write_frame
 from tools.keyframes_keys import counted, is_unpainted, read_key
 from tools.keyframes_suggest_cost import small_pictures
-from tools.keyframes_suggest_greedy import Ordered, Step, error_of, merged
+from tools.keyframes_suggest_greedy import Ordered, Step, error_of, planned
 from tools.keyframes_suggest_names import frames_in, name_of
 from tools.keyframes_suggest_options import arguments, option_problems, until_of
 from tools.keyframes_suggest_order import KEPT_KEYS, even_error, keep, kept, ordered, read_shot, shot_digest
@@ -93,14 +93,34 @@ def job_of(args: argparse.Namespace, out: TextIO) -> Job:
         raise ShowError(found)
     footage = footage_at(args.film, args.rate)
     first, last = range_of(args, footage)
+    output, film_sha256 = Path(os.path.abspath(args.output)), footage.sha256()
+    check_film(output, film_sha256, args.output)
     painted = {} if args.keys is None else painted_in(args.keys, footage, out)
     inside = {n: p for n, p in painted.items() if first <= n < last}
     if len(inside) < len(painted):
         print(f"{args.keys}: {len(painted) - len(inside)} keys lie outside --start and --end and are left out", file=out)
     result = None if args.result is None else result_at(args.result, footage, first, last)
     cuts = cuts_of(args.cuts, footage, first, last, out)
-    output = Path(os.path.abspath(args.output))
-    return Job(args, footage, footage.sha256(), first, last, cuts, tuple(spans_of(cuts, first, last)), inside, result, output)
+    return Job(args, footage, film_sha256, first, last, cuts, tuple(spans_of(cuts, first, last)), inside, result, output)
+
+
+def written_in(output: Path) -> tuple[dict[str, str], Mapping[str, Any]]:
+    """(hashes by name of the frames that an earlier run has written, its whole record), of a folder; empty where there is no
+    record that can be read."""
+    try:
+        record = json.loads((output / BESIDE / RECORD).read_text(encoding="utf-8"))
+        return {str(name): str(sha256) for name, sha256 in record["written"].items()}, record
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}, {}
+
+
+def check_film(output: Path, film_sha256: str, shown: Path) -> None:
+    """Raises ShowError where the frames in OUT are of another film: they would pass for this one's. shown: OUT as the person
+    wrote it."""
+    written, record = written_in(output)
+    if record.get("film_sha256") != film_sha256 and any((output / name).exists() for name in written):
+        given = f"holds frames that were suggested of another film ({record.get('film', 'unknown')})"
+        raise ShowError(Problem(str(shown), given, "a folder of this film's frames, or a new one", "another -o"))
 
 
 def painted_in(folder: Path, footage: Footage, out: TextIO) -> dict[int, Path]:
@@ -134,13 +154,19 @@ def shots_of(job: Job, out: TextIO) -> list[Ordered]:
                 keep(place, digest, most, shot)
         shots.append(shot)
         done += span.frames
-    progress.done(f"{job.footage.path.name}: {job.last - job.first} frames in {len(job.spans)} shots followed")
+    told = number_of(len({s.shot for s in job.spans}), "shot")
+    progress.done(f"{job.footage.path.name}: {number_of(job.last - job.first, 'frame')} in {told} followed")
     return shots
+
+
+def number_of(count: int, what: str) -> str:
+    """'1 frame', '2 frames'."""
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def suggest(job: Job, shots: Sequence[Ordered], out: TextIO) -> dict[str, Any]:
     """Chooses, writes everything, says it, and returns what --json prints. Raises ShowError."""
-    steps = merged(shots, job.number, job.args.per_shot, until_of(job.args.until))
+    steps, shots = planned(shots, job.number, job.args.per_shot, until_of(job.args.until))
     before = error_of(shots, [0] * len(shots))
     even = even_error(shots, len(steps)) if not job.painted and steps else None
     names = {s.frame: name_of(job.footage, s.frame) for s in steps}
@@ -161,7 +187,8 @@ def suggest(job: Job, shots: Sequence[Ordered], out: TextIO) -> dict[str, Any]:
 def told_of(job: Job, steps: Sequence[Step], before: float, even: float | None, names: dict[int, str],
             without: Sequence[int]) -> dict[str, Any]:  # fmt: skip
     """The suggestion for a program."""
-    keys = [{**asdict(s), "file": names[s.frame], "timecode": format_timecode(s.frame, job.footage.rate)} for s in steps]
+    keys = [{"order": s.order, "frame": s.frame, "shot": s.shot, "gain": s.gain, "error": s.error, "file": names[s.frame],
+             "timecode": format_timecode(s.frame, job.footage.rate)} for s in steps]  # fmt: skip
     return {"tool": "cineml keyframes suggest", "film": job.footage.path.name, "range": [job.first, job.last],
             "shots": len({s.shot for s in job.spans}), "painted": sorted(job.painted), "keys": keys, "error_before": before,
             "error": steps[-1].error if steps else before, "error_even": even, "shots_without": list(without)}  # fmt: skip
@@ -170,11 +197,9 @@ def told_of(job: Job, steps: Sequence[Step], before: float, even: float | None, 
 def write_keys(job: Job, steps: Sequence[Step], names: dict[int, str], out: TextIO) -> dict[str, str]:
     """The frames to paint, lossless in full size; those that are there stay. Returns the hashes of what was written, this time
     or before, by name. Raises ShowError."""
-    record = job.output / BESIDE / RECORD
-    try:
-        written = dict(json.loads(record.read_text(encoding="utf-8"))["written"])
-    except (OSError, ValueError, KeyError, TypeError):
-        written = {}
+    written, record = written_in(job.output)
+    if record.get("film_sha256") != job.film_sha256:
+        written = {}  # of another film, and no longer there
     if stale := sorted(name for name in set(written) - set(names.values()) if (job.output / name).exists()):
         given = ", ".join(stale[:6]) + (f" and {len(stale) - 6} more" if len(stale) > 6 else "")
         print(f"{given}: suggested before, not now, and left there; what is not painted should not go to propagate", file=out)
@@ -220,11 +245,12 @@ def say(job: Job, steps: Sequence[Step], before: float, even: float | None, name
         print(f"  and {len(steps) - MOST_LINES} more: {job.args.output / BESIDE / 'sheet.png'}", file=out)
     asked = job.number or 0
     if asked > len(steps):
-        print(f"{len(steps)} frames and not {asked}: no other frame would explain anything more", file=out)
+        print(f"{number_of(len(steps), 'frame')} and not {asked}: no other frame would explain anything more", file=out)
     if without:
-        print(f"{shots_named(without)}: no frame to paint, since {len(steps)} are fewer than the shots; propagate will ask for "
-              "one, or leave the shot as it is with --allow-missing", file=out)  # fmt: skip
-    told = f"{job.args.output}: {len(steps)} frames to paint, {100 * steps[-1].error:.1f} % of a frame left to guess, "
+        print(f"{shots_named(without)}: no frame to paint, as there are fewer than shots; propagate will ask for one, or "
+              " leave the shot as it is with --allow-missing", file=out)  # fmt: skip
+    told = f"{job.args.output}: {number_of(len(steps), 'frame')} to paint, "
+    told += f"{100 * steps[-1].error:.1f} % of a frame left to guess, "
     told += f"{100 * before:.1f} % before" if job.painted else "on average"
     told += f" (as many at equal distances: {100 * even:.1f} %)" if even is not None else ""
     print(told, file=out)

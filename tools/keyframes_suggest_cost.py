@@ -23,6 +23,7 @@ from tools.keyframes_suggest_shots import Span
 
 FLOW_PX, GRID_PX, POINTS_PX = 256, 128, 48  # long sides: where flow is found, where it is kept, points that are followed
 LEAST_PX = 16
+WHOLE_GRID = 1200  # frames of a shot whose flow is kept at GRID_PX, in about 300 MB; that of a longer one is kept smaller
 MOST_TARGETS, MOST_CANDIDATES = 160, 160  # of a shot; of a longer one every second, third ... frame
 CHANGE_LAB = 12.0  # difference of colour (CIE L*a*b*) at which half of a point is a guess
 DISTANCE = 0.001  # of a point, for each frame between: of keys that explain alike the nearer is better
@@ -66,6 +67,11 @@ def side(width: int, height: int, long_px: int) -> tuple[int, int]:
     return max(LEAST_PX, round(width * scale)), max(LEAST_PX, round(height * scale))
 
 
+def grid_px(frames: int) -> int:
+    """The long side at which the flow of a shot of so many frames is kept: what it takes in memory hardly grows."""
+    return max(POINTS_PX, min(GRID_PX, round(GRID_PX * (WHOLE_GRID / max(1, frames)) ** 0.5)))
+
+
 def small_pictures(footage: Footage, numbers: Sequence[int], long_px: int = FLOW_PX) -> Iterable[tuple[int, Pixels]]:
     """(number, uint8 [h, w, 3] sRGB, area-averaged) of frames in increasing order. Raises ShowError."""
     w, h = side(*footage.size, long_px)
@@ -90,7 +96,7 @@ def motion_of(pictures: Iterable[tuple[int, Pixels]], count: int, tick: Tick = l
     for i, (number, picture) in enumerate(pictures):
         if lab is None:
             height, width = picture.shape[:2]
-            w, h = side(width, height, GRID_PX)
+            w, h = side(width, height, grid_px(count))
             scale = np.array([w / width, h / height, 1], np.float32)
             first = number
             lab, back, ahead = (np.zeros((count, h, w, 3), np.float16) for _ in range(3))

@@ -6,7 +6,8 @@ import argparse
 import os
 from pathlib import Path
 
-from player.show.problem import Problem
+from player.show.problem import Problem, ShowError
+from tools.whole_file import check_folder
 
 EXAMPLES = """examples:
   cineml keyframes suggest film.mp4 -n 13 -o to_paint
@@ -15,9 +16,10 @@ EXAMPLES = """examples:
   cineml keyframes suggest film.mp4 --cuts cuts.csv --keys painted --result propagated -o paint_next
 
 OUT/000300.png is film frame 300 in the film's own size: paint it, keep the name, and give the folder to cineml keyframes
-propagate as --keys. A file that is there already is never written over. OUT/suggest holds sheet.png (which frame comes first,
-which next), curve.png and curve.csv (what is left to guess after each key) and suggest.json. An error of 8 means: on average
-8 % of a frame is something that no key shows and that flow cannot carry there from one."""
+propagate as --keys. A file that is there already is never written over. The best 8 frames need not be the best 7 and another:
+once some are painted, give them as --keys, and others that go with them are suggested. OUT/suggest holds sheet.png (which frame
+comes first, which next), curve.png and curve.csv (what is left to guess after each key) and suggest.json. An error of 8 means:
+on average 8 % of a frame is something that no key shows and that flow cannot carry there from one."""
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -26,7 +28,7 @@ def arguments() -> argparse.ArgumentParser:
         prog="cineml keyframes suggest", description="Which frames to paint, so that the rest follows from them best.",
         epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     p.add_argument("film", type=Path, metavar="FILM", help="a film, or a folder of its frames")
-    p.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="a folder for the frames to paint")
+    p.add_argument("-o", "--output", type=folder_named, required=True, metavar="OUT", help="a folder for the frames to paint")
     many = p.add_mutually_exclusive_group()
     many.add_argument("-n", "--number", type=int, metavar="N", help="so many frames in all (with --keys: so many more; 1)")
     many.add_argument("--per-shot", type=int, metavar="N", help="so many frames of every shot")
@@ -87,4 +89,15 @@ def folder_problems(output: Path, film: Path, shown: Path) -> list[Problem]:
         return [Problem(str(shown), "lies among the frames that are read", "another folder")]
     if output.exists() and not output.is_dir():
         return [Problem(str(shown), "is a file", "a folder")]
+    try:
+        check_folder(output)
+    except ShowError as e:
+        return list(e.problems)
     return []
+
+
+def folder_named(text: str) -> Path:
+    """A folder to write to, by its name. An empty one, as of a variable that is not set, is not the folder one is in."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the name is empty; allowed: a folder, . for this one")
+    return Path(text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,14 +31,15 @@ class Result:
     first: int
     matching: Mapping[int, float]
 
-    def pictures(self, start: int, end: int) -> dict[int, Any]:
-        """uint8 [h, w, 3] of those of frames [start, end) that are there, in their own size. Raises ShowError."""
+    def pictures(self, wanted: Collection[int]) -> Iterator[tuple[int, Any]]:
+        """(film frame, uint8 [h, w, 3]) of those wanted that are there, in their own size, one at a time. Raises ShowError."""
         if self.film is None:
-            return {n: picture_of(p) for n, p in self.files.items() if start <= n < end}
+            yield from ((n, picture_of(p)) for n, p in self.files.items() if n in wanted)
+            return
         from tools.film_dataset_square import whole
 
-        numbers = range(max(0, start - self.first), min(end - self.first, self.film.frames))
-        return {n + self.first: whole(item, self.film.turns, False) for n, item in self.film.read(numbers)}
+        for n, item in self.film.read(sorted(n - self.first for n in wanted if 0 <= n - self.first < self.film.frames)):
+            yield n + self.first, whole(item, self.film.turns, False)
 
 
 def result_at(path: Path, footage: Footage, first: int, last: int) -> Result:
@@ -77,7 +78,8 @@ def wrong_in(result: Result, motion: Motion, costs: Costs) -> NDArray[np.uint8]:
 
     h, w = motion.lab.shape[1:3]
     made: dict[int, Lab] = {}
-    for number, picture in result.pictures(motion.first, motion.first + len(motion)).items():
+    there = range(motion.first, motion.first + len(motion))
+    for number, picture in result.pictures({n for t in costs.targets for n in (t - 1, t, t + 1) if n in there}):
         grid = cv2.resize(picture, (w, h), interpolation=cv2.INTER_AREA)
         made[number] = np.asarray(cv2.cvtColor(grid.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)
     rows, columns = costs.points

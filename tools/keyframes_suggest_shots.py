@@ -15,7 +15,7 @@ from tools.film_dataset import cuts_asked
 from tools.film_dataset_source import Footage
 from tools.train_source import film_range
 
-MOST_FRAMES = 1200  # of a span: flow of so many reduced frames is held at once, in about 500 MB
+MOST_FRAMES = 20_000  # of a span: flow of so many reduced frames is held at once, in less than 1 GB
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from player.show.cut_list import CutList
 from player.show.problem import Problem, ShowError
 from tools.film_dataset_source import Footage
 from tools.film_dataset_square import whole
-from tools.keyframes_suggest_greedy import merged
+from tools.keyframes_suggest_greedy import planned
 from tools.keyframes_suggest_order import keep, kept, ordered, read_shot, shot_digest
 from tools.keyframes_suggest_shots import shots_named, spans_of
 from tools.paint_options import FRAMES_A_KEY, frame_numbers
@@ -82,7 +82,7 @@ def suggested(footage: Footage, cuts: CutList, parts: Sequence[Part], number: in
         done += span.frames
     if looked:
         progress.done(f"{footage.path.name}: {done} frames followed, to see which to paint,")
-    found = {step.frame for step in merged(shots, number)}
+    found = {step.frame for step in planned(shots, number)[0]}
     for part in parts if number >= len(parts) else ():
         if not any(part.start <= n < part.end for n in found):
             found.add((part.clear_start + part.clear_end) // 2)

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +19,6 @@ from tools.paint_gate import Gate
 from tools.paint_keys import Painter, moved, sized, travelled
 from tools.paint_options import PaintOptions
 from tools.paint_style import Painting
-from tools.whole_file import write_whole
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -147,8 +145,3 @@ def draw_rows(rows: Sequence[Row], ways: Sequence[Way], painting: Painting, rate
             small = Image.fromarray(np.ascontiguousarray(picture))
             made.paste(small if cell == width else small.resize((cell, tall), Image.Resampling.LANCZOS), (x, y + line))
     return made
-
-
-def write_sheet(path: Path, picture: Image.Image) -> None:
-    """The sheet as PNG, whole or not at all. Raises ShowError."""
-    write_whole(path, lambda part: picture.save(part, "PNG"))

@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import io
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy.typing as npt
 
 from player.show.problem import Problem, ShowError
 from tools.film_dataset_source import Footage
+from tools.keyframes_kept import arrays_in
 from tools.keyframes_keys import by_name, read_key, twice
 from tools.keyframes_suggest_names import name_of
 from tools.paint_choice import frame_of
@@ -32,6 +32,7 @@ from tools.whole_file import make_folder, write_whole
 Pixels = npt.NDArray[np.uint8]
 RECORD, FIELDS = "painted.json", "fields"
 VERSION = 1
+TOOL = "cineml keyframes paint"
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,8 @@ class KeyStore:
         ShowError."""
         where = None
         if self.is_ours(path):
-            with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-                with np.load(self.folder / FIELDS / f"{path.stem}.npz", allow_pickle=False) as file:
-                    where = np.asarray(file["field"], np.int32)
+            held = arrays_in(self.folder / FIELDS / f"{path.stem}.npz")
+            where = np.asarray(held["field"], np.int32) if held is not None and "field" in held else None
         return Painted(read_key(path, self._footage.size, "film", lambda: frame_of(self._footage, number))[0], where)
 
     def save(self, number: int, painted: Painted, made_of: str) -> bool:
@@ -169,5 +169,18 @@ def place_problems(places: Places, inputs: Sequence[Path]) -> list[Problem]:
             return [Problem(shown, f"lies in {str(output.parent)!r}, which is {given_}", "a folder that is there")]
     elif output.exists() and not output.is_dir():
         return [Problem(shown, "is a file", f"a folder, or a film that ends in {', '.join(FILMS)}")]
-    return [Problem(str(f), "is a file", "a folder", "another -o") for f in (places.keys, places.work)
-            if f.exists() and not f.is_dir()]  # fmt: skip
+    found = [Problem(str(f), "is a file", "a folder", "another -o") for f in (places.keys, places.work)
+             if f.exists() and not f.is_dir()]  # fmt: skip
+    for path, held in ((places.options, ("tool", TOOL)), (places.keys / RECORD, ("version", VERSION))):
+        if path.exists() and told_in(path).get(held[0]) != held[1]:
+            found.append(Problem(str(path), "is there already, and is not as this command writes it", "another -o"))
+    return found
+
+
+def told_in(path: Path) -> dict[str, Any]:
+    """A record; empty where it is none."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}

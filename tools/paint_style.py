@@ -57,6 +57,8 @@ def read_painting(path: Path) -> Painting:
             picture, alpha = pixels_of(image, where, notes)
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError, EOFError) as e:
         reason = e.strerror if isinstance(e, OSError) and e.strerror else e
+        if isinstance(e, UnidentifiedImageError):
+            reason = "it is none, or of a kind that is not known here"
         raise ShowError(Problem(where, f"cannot be read as a picture ({reason})", ALLOWED)) from None
     usable = alpha >= 128
     if not usable.all():

@@ -2,8 +2,8 @@
 
 The published procedure as one would write it first: every level `votes` times costs, `sweeps` sweeps, vote; every try
 computes the cost with the coordinates clipped pixel by pixel, the use of its own patch from live counts, and that of the
-other where its cost alone wins; no convergence mask, no padding, no penalty that is looked up. Threads share out rows and race for the counts, as public
-engines do, so its picture differs a little from run to run.
+other where its cost alone wins; no convergence mask, no padding, no penalty that is looked up. Threads share out rows and
+race for the counts, as public engines do, so its picture differs a little from run to run.
 """
 
 from __future__ import annotations

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from player.show.clip import Placing, seen_frames
 from player.show.cut_list import CutList, Shot
 from player.show.film import Film
-from player.sources.clip import FolderReader
+from player.show.problem import ShowError
+from player.sources.clip import FolderReader, lacking_of, placed
 from player.sources.film_reader import FilmReader
 from player.sources.frame import Pixels
 from player.state import FRAME_TOLERANCE
@@ -59,16 +59,6 @@ class Reels:
                 reel.reader.close()
 
 
-def placed(reader: FilmReader | FolderReader, shot: Shot, cuts: CutList, film: Film) -> tuple[Placing, Fraction]:
-    """Where a shot stands in a clip, and the clip's rate: as player.sources.clip does it."""
-    seen = seen_frames(shot, cuts)
-    if isinstance(reader, FolderReader):
-        return reader.folder.placing(shot, seen, cuts.frames), film.rate
-    if (reader.rate, reader.frames) == (film.rate, cuts.frames):
-        return Placing(shot.start, shot.start + seen - 1, True), film.rate
-    return Placing(0, reader.frames - 1, False), reader.rate
-
-
 def clip_picture(reel: Reel, shot: Shot, cuts: CutList, film: Film, frame: int) -> tuple[Pixels, bool]:
     """(what a shot's clip shows at a film frame, whether the film's fades and dissolves are in it). Raises RuntimeError and
     others where it cannot be read there."""
@@ -78,4 +68,6 @@ def clip_picture(reel: Reel, shot: Shot, cuts: CutList, film: Film, frame: int) 
         number = min(max(placing.first + math.floor(since + FRAME_TOLERANCE), placing.first), placing.last)
         if isinstance(reel.reader, FolderReader):
             return reel.reader.picture(number, placing.first)[0], placing.like_film
+        if (lacking := lacking_of(reel.reader, placing, shot, f"shot {shot.number}: clip")) is not None:
+            raise ShowError(lacking)
         return reel.reader.picture(number), placing.like_film

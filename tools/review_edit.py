@@ -12,6 +12,7 @@ from pathlib import Path
 from player.show.cut_list import COLOURS, IN_KINDS, OUT_KINDS, CutList, Shot, problems_of
 from player.show.problem import Problem, ShowError
 from player.show.score import ENTRIES, Score, ScoreShot
+from player.show.score import SOURCES as PLAYED
 from tools.review_walks import SWAPPED, Candidate, brought_to, covering, covers, free_name, last_seen, own_name, same
 from tools.score_comments import Comments
 
@@ -105,8 +106,8 @@ def with_row(work: Work, row: ScoreShot) -> Work:
     """A row in the place of the one of its number, or new in its order. Raises ShowError where there is no score."""
     if work.score is None:
         raise refuse(f"shot {row.number}", "this show has no score to write it in", "a [score] file", "cineml remap makes one")
-    if row.source not in (*SOURCES, "clip"):
-        raise refuse(f"shot {row.number}", f"plays {row.source}", "a shot that plays a generator, film, clip or black")
+    if row.source not in PLAYED:
+        raise refuse(f"shot {row.number}", f"plays {row.source}", "a shot that plays " + ", ".join(PLAYED))
     rows = {r.number: r for r in work.score.shots} | {row.number: row}
     return replace(work, score=replace(work.score, shots=tuple(rows[n] for n in sorted(rows))))
 

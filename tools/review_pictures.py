@@ -202,6 +202,8 @@ class Painter:
 
     def _part(self, work: Work, shot: Shot, source: str, frame: int, playing: bool) -> tuple[Pixels, bool]:
         """(one source's picture of a shot, whether the film's fades are in it)."""
+        if source == "stylizer":  # the page shows what it is played over: the network is not run here
+            source = work.row(shot.number).over or "film"
         if source == "generator":
             return self.latent(self._ws(work, shot.number, frame)), False
         if source == "clip":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from player.show.film import format_timecode
-from player.show.parameter import LATENT, LOOK, OUTPUT, SOUND, SOURCE, TRANSPORT, Parameter, Value
+from player.show.parameter import LATENT, LOOK, OUTPUT, SOUND, SOURCE, STYLE, TRANSPORT, Parameter, Value
 from player.show.request import MAX_GLIDE_S, REACHABLE, Refusal, check_request
 from player.show.show import Show
 from player.state import Command, ShowState
@@ -63,7 +63,13 @@ def told_values(state: ShowState) -> tuple[tuple[str, Value], ...]:
     for p in LOOK:
         if p.name != "select":
             value = state.look[p.name]
-            held[p.address] = bool(value) if p.kind == "bool" else float(value)
+            held[p.address] = bool(value) if p.kind == "bool" else round(value) if p.kind == "int" else float(value)
+    offsets = dict(state.hand.offsets)
+    for name, weight in state.style_weights:
+        held[f"/cineml/style/{name}/weight"] = float(weight)
+        held[f"/cineml/style/{name}/offset"] = float(offsets.get(name, 0.0))
+    for name in ("smooth_offset", "mask_amount"):
+        held[f"/cineml/style/{name}"] = float(getattr(state.hand, name))
     for p in LATENT:
         held[p.address] = getattr(state.latent, p.name)
     for p in SOUND:
@@ -101,7 +107,7 @@ The player listens for OSC 1.0 over UDP on port 7770 of 127.0.0.1. The show's or
 the port (`osc_port`, 0 turns OSC off), lets other machines in (`osc_bind = "0.0.0.0"`) and limits them (`allow`).
 Addresses are fixed and always on; patterns (`*`, `?`) are not matched. Argument types are i, f, s, T and F. A whole
 number does where a float is asked for; where T or F is asked for, 0 and 1 do as well. Numbers outside their range are
-clipped to it; the sender is told. Names (looks, key latents, shots) are those of the loaded show, never file paths;
+clipped to it; the sender is told. Names (looks, styles, key latents, shots) are those of the loaded show, never file paths;
 `cineml check SHOW --keys` lists the key latents.
 
 A bundle is applied in one refresh. Its time tag may lie up to 1 s ahead; one that lies farther ahead counts as now and
@@ -128,7 +134,7 @@ def _row(p: Parameter) -> str:
         default = "T" if p.default else "F"
     elif p.default is not None and not p.name.startswith("seek"):
         default = f"{p.default:g}" if isinstance(p.default, (int, float)) else "empty"
-    address = p.address.replace("*", "NUMBER")
+    address = p.address.replace("*", "NAME" if p in STYLE else "NUMBER")
     return f"| `{address}` | {types} | {_range(p)} | {default} | {'yes' if p.glides else ''} | {p.description} |"
 
 
@@ -136,7 +142,7 @@ def reference_page() -> str:
     """docs/OSC.md, in Markdown, from the tables."""
     lines = [_HEAD]
     for title, table in (("Transport and shots", TRANSPORT), ("Output", OUTPUT), ("Source", SOURCE), ("Look", LOOK),
-                         ("Latent", LATENT), ("Sound", SOUND)):
+                         ("Style", STYLE), ("Latent", LATENT), ("Sound", SOUND)):
         lines += [f"## {title}", "", "| address | type | range | default | glides | what it does |"]
         lines.append("|---|---|---|---|---|---|")
         lines += [_row(p) for p in table if p in REACHABLE]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from player.show.problem import Problem, ShowError
 from player.show.toml_table import file_problem
 
 ALLOWED = "a film file, or a folder of frames such as 000300.png, relative to the score"
-_LAST_NUMBER = re.compile(r"[0-9]+(?=[^0-9]*$)")
+MASKS = "a folder of masks such as 000300.png, 255 the figure, one a frame"
+_NUMBER = re.compile(r"[0-9]+")
 _MOST_DIGITS = 9
 _SAID = 6  # ranges of missing frames; the rest is counted
 _PNG, _HEAD_BYTES = b"\x89PNG\r\n\x1a\n", 24
@@ -39,7 +40,7 @@ class Placing:
 
 @dataclass(frozen=True)
 class FrameFolder:
-    """PNG frames by the last number in their names: 000300.png and s03_f000300.png are frame 300."""
+    """PNG frames by the number in their names: 000300.png, s03_f000300.png and 000300_v2.png are frame 300."""
 
     path: Path
     files: Mapping[int, Path]
@@ -47,12 +48,19 @@ class FrameFolder:
     def placing(self, shot: Shot, seen_frames: int, film_frames: int) -> Placing:
         """Where a shot stands here. seen_frames: the shot's own and those that a dissolve out of it shows on.
 
-        By the film's numbers, counted from 0 as cineml counts (from 1, where one is as high as the film has frames); from
-        the shot's first frame on, 0 or 1, where that is how all of the files are numbered and the film's numbers are not there.
+        By the film's numbers, counted from 0 as cineml counts (from 1, where one is as high as the film has frames; from any
+        number above that, as editing programs count from 1001, where there are as many as the film has); from the shot's
+        first frame on, 0 or 1 or such a number, where that is how all of the files are numbered and the film's numbers are
+        not there.
         """
         low, high = min(self.files), max(self.files)
-        first, like_film = shot.start + int(high == film_frames), True
-        if any(n not in self.files for n in range(first, first + shot.frames)) and low <= 1 and high - low < seen_frames:
+        own_count = low > 1 and high >= film_frames  # no frame of the film has such a number
+        if own_count and high - low + 1 == len(self.files) == film_frames:
+            first, like_film = shot.start + low, True
+        else:
+            first, like_film = shot.start + int(high == film_frames), True
+        if any(n not in self.files for n in range(first, first + shot.frames)) and high - low < seen_frames and (
+                low <= 1 or low >= film_frames):
             first, like_film = low, False
         last = first + shot.frames - 1
         while last + 1 in self.files and last + 1 < first + seen_frames:
@@ -76,6 +84,21 @@ def seen_frames(shot: Shot, cuts: CutList) -> int:
     return shot.frames + (following.in_frames if following is not None and following.into == "dissolve" else 0)
 
 
+def frame_numbers(names: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """Which of the numbers in each name is the frame's: the last that no two names share, as 12 in shot3_0012_v2; where the
+    names are not built alike the last one. names: the numbers in each, in their order."""
+    columns = {len(found) for found in names.values()}
+    at = -1
+    if len(columns) == 1:
+        last = columns.pop() - 1
+        if len(names) == 1:  # what varies cannot be told: the longest, the later of two
+            found = next(iter(names.values()))
+            at = max(range(last + 1), key=lambda i: (len(found[i]), i))
+        else:
+            at = next((i for i in range(last, -1, -1) if len({found[i] for found in names.values()}) == len(names)), last)
+    return {name: int(found[at]) for name, found in names.items() if len(found[at]) <= _MOST_DIGITS}
+
+
 def read_folder(path: Path) -> FrameFolder:
     """The frames of a folder by their names; none is opened. Raises ShowError."""
     files: dict[int, Path] = {}
@@ -84,12 +107,13 @@ def read_folder(path: Path) -> FrameFolder:
         names = sorted(entry.name for entry in os.scandir(path) if entry.name[:1] != "." and entry.is_file())
     except OSError as e:
         raise ShowError(Problem(str(path), f"cannot be read ({e.strerror})", ALLOWED)) from None
+    numbered = {}
     for name in names:
         stem, dot, ending = name.rpartition(".")
-        found = _LAST_NUMBER.search(stem) if dot and ending.lower() == "png" else None
-        if found is None or len(found[0]) > _MOST_DIGITS:
-            continue
-        if (number := int(found[0])) in files:
+        if dot and ending.lower() == "png" and (found := _NUMBER.findall(stem)):
+            numbered[name] = found
+    for name, number in frame_numbers(numbered).items():
+        if number in files:
             twice.append(f"{files[number].name} and {name}")
         else:
             files[number] = path / name
@@ -140,6 +164,32 @@ def clip_problem(path: Path, name: str, shot: Shot | None, cuts: CutList | None,
         return None
     placing = folder.placing(shot, seen_frames(shot, cuts), cuts.frames)
     return folder.lacking(shot, placing, f"{at}: clip", name)
+
+
+def mask_problem(path: Path, name: str, shots: Iterable[Shot], cuts: CutList | None, at: str,
+                 folders: dict[Path, FrameFolder | ShowError]) -> Problem | None:
+    """Why shots cannot use a folder of masks, as far as names say it; like clip_problem. shots: those that must have one for
+    each frame."""
+    try:
+        if not path.is_dir():
+            return Problem(at, f"{name!r} {'is no folder' if path.exists() else 'is missing'}", MASKS)
+    except (OSError, ValueError):
+        return Problem(at, f"{name!r} cannot be a folder's name", MASKS)
+    if path not in folders:
+        try:
+            folders[path] = read_folder(path)
+        except ShowError as e:
+            folders[path] = e
+    folder = folders[path]
+    if isinstance(folder, ShowError):
+        p = folder.problems[0]
+        return Problem(at, f"{name!r} {p.given}", MASKS, "cineml keyframes mask FILM -o FOLDER")
+    for shot in shots if cuts is not None else ():
+        assert cuts is not None
+        lacking = folder.lacking(shot, folder.placing(shot, seen_frames(shot, cuts), cuts.frames), at, name)
+        if lacking is not None:
+            return Problem(at, f"{lacking.given} (shot {shot.number})", lacking.allowed, "cineml keyframes mask again")
+    return None
 
 
 def png_size(path: Path) -> tuple[int, int]:

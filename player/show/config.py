@@ -16,6 +16,7 @@ from player.show.request import Refusal, check_request
 from player.show.score import ScoreReading, array_problems, try_score
 from player.show.score_check import score_problems
 from player.show.show import CAPTION_PLACES, SHOW_SOURCES, CaptionStyle, Control, Cue, Look, Output, Show, SoundOut
+from player.show.style_tables import StylesOf, camera_of, styles_in_score, stylizer_of
 from player.show.toml_table import TomlTable, file_problem, read_toml, said
 from player.show.venue import ROLES, Venue, control_keys, load_venue, outputs_of, sound_keys, with_venue
 
@@ -105,6 +106,8 @@ def _looks(top: TomlTable) -> dict[str, Look]:
             p = by_name[key]
             if p.kind == "bool":
                 value = float(table.flag(key, bool(p.default)))
+            elif p.kind == "int":
+                value = float(table.whole(key, int(p.default or 0), int(p.low or 0), int(p.high or 0), p.unit))
             else:
                 value = table.number(key, float(p.default or 0), float(p.low or 0), float(p.high or 0), p.unit)
             if table.has(key):
@@ -242,7 +245,8 @@ def _files_named(data: Mapping[str, Any], path: Path) -> dict[str, Path]:
 
     for table, key, what in (("film", "file", "film"), ("film", "sound", "sound"), ("film", "cuts", "cut list"),
                              ("score", "file", "score"), ("fallback", "file", "fallback film"),
-                             ("captions", "file", "captions"), ("captions", "font", "captions' font")):
+                             ("captions", "file", "captions"), ("captions", "font", "captions' font"),
+                             ("stylizer", "file", "stylizer"), ("film", "mask", "masks")):
         if (file := named(table, key)) is not None:
             found[f"the show's {what}"] = file
     if (score := found.get("the show's score")) is not None and score.suffix:
@@ -264,19 +268,20 @@ class Reading:
     files: Mapping[str, Path]
 
 
-def load_show(path: Path, probe: Probe | None = None) -> Show:
+def load_show(path: Path, probe: Probe | None = None, styles_of: StylesOf | None = None) -> Show:
     """The show of a TOML file, with its cut list and score read and checked against one another.
 
     probe: asks a film file for its rate, length and size (player.sources.film_reader.probe_film); without it they must
-    stand in the file. Raises ShowError with every problem, in the order of the file's tables.
+    stand in the file. styles_of: asks a stylizer's file for its styles (player.sources.stylizer_model.styles_of); without it
+    any style may be one. Raises ShowError with every problem, in the order of the file's tables.
     """
-    reading = read_show(path, probe)
+    reading = read_show(path, probe, styles_of)
     if reading.show is None or reading.problems:
         raise ShowError(reading.problems)
     return reading.show
 
 
-def read_show(path: Path, probe: Probe | None = None) -> Reading:
+def read_show(path: Path, probe: Probe | None = None, styles_of: StylesOf | None = None) -> Reading:
     """load_show, but what could be read is given together with the problems. Raises nothing."""
     found: list[Problem] = []
     try:
@@ -289,6 +294,7 @@ def read_show(path: Path, probe: Probe | None = None) -> Reading:
     source = play.text("source", "film" if film_table.has("file") else "testcard", SHOW_SOURCES)
     film, certain = _film(film_table, probe)
     cuts = _cuts(film_table, film, certain, name, source)
+    mask = film_table.path("mask", folder=True)
     film_table.done()
     if not certain and cuts is not None and film_table.has("cuts"):
         # The film could not be asked: its cut list knows rate and length well enough to check the rest.
@@ -300,6 +306,8 @@ def read_show(path: Path, probe: Probe | None = None) -> Reading:
     play.done()
 
     generator = _generator(top)
+    stylizer, styles = stylizer_of(top, styles_of)
+    camera = camera_of(top)
     reading, score_path = _score(top)
     fallback = _fallback(top, film, certain, probe)
     captions = _captions(top)
@@ -310,15 +318,21 @@ def read_show(path: Path, probe: Probe | None = None) -> Reading:
     sound, control = sound_keys(top.table("sound")), control_keys(top.table("control"), with_glide=True)
 
     clips: Mapping[int, Path] = {}
+    masks: Mapping[int, Path] = {}
+    found += styles_in_score(reading, styles, score_path.name if score_path is not None else path.name)
     found += score_problems(reading, score_path, cuts if certain else None, source, looks, film_table.has("file"),
-                            top.table("generator").has("folder"), path.name)
+                            top.table("generator").has("folder"), path.name, stylizer,
+                            top.table("stylizer").has("file"), camera is not None, mask)
     if reading.score is not None and score_path is not None:
-        rows = [row for row in reading.score.shots if "clip" in row.sources and row.clip]
+        over = stylizer.over if stylizer is not None else "film"
+        rows = [row for row in reading.score.shots if "clip" in row.inputs(over) and row.clip]
         clips = {row.number: score_path.parent / row.clip for row in rows}
+        masks = {row.number: score_path.parent / row.mask for row in reading.score.shots if row.mask}
     score = None if reading.problems else reading.score
     show = Show(name, path, film, cuts or _made_up_cuts(film, name, source), source, score, generator, fallback, clips,
                 looks, look, (), tuple(Output(role, **outputs.get(role, {})) for role in ROLES), SoundOut(**sound),
-                Control(**control), loop, pause_s, start or 0, seed, captions=captions)
+                Control(**control), loop, pause_s, start or 0, seed, captions=captions,
+                stylizer=stylizer, camera=camera, mask=mask, masks=masks, styles=styles)
     unknown = ("/cineml/latent/key",) * bool(reading.problems or not reading.complete) + ("/cineml/shot/",) * (cuts is None)
     show = replace(show, cues=_cues(top, show, certain, unknown), about=_about(top.table("about")))
     top.done()

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from player.show.styling import NAME as STYLE_NAME
+
 Value = float | int | bool | str | None
 Kind = Literal["trigger", "float", "int", "bool", "text"]
 
@@ -74,6 +76,16 @@ LOOK = (
     _f("/cineml/look/saturation", 1.0, 0.0, 2.0, "", "Grade: 0 is black and white."),
     _f("/cineml/look/warmth", 0.0, -1.0, 1.0, "", "Grade: -1 cold moonlight, 1 tungsten."),
     Parameter("/cineml/look/hold", "bool", False, "Hold each generator picture instead of blending two of one shot."),
+    Parameter("/cineml/look/step_print", "int", 0, "Step printing: each frame stays for so many film frames, and the figure "
+              "moves on where a mask shows it; 0 and 1 hold none.", 0, 12, "frames"),
+    _f("/cineml/look/smear", 0.0, 0.0, 1.0, "", "Of step printing: how much of the frames skipped is in the one that is held."),
+)
+STYLE = (
+    _f("/cineml/style/*/weight", 0.0, 0.0, 1.0, "", "Sets the weight of this style in stylised shots, instead of the score's."),
+    _f("/cineml/style/*/offset", 0.0, -1.0, 1.0, "", "Added to the weight of this style. Weights are shares of their sum."),
+    Parameter("/cineml/style/release", "trigger", None, "Give all weights that a hand has set back to the score."),
+    _f("/cineml/style/smooth_offset", 0.0, -1.0, 1.0, "", "Added to the score's smoothing of stylised shots over time."),
+    _f("/cineml/style/mask_amount", 1.0, 0.0, 1.0, "", "How much a stylised shot's mask counts: 0 stylises the whole picture."),
 )
 LATENT = (
     _f("/cineml/latent/truncation", 1.0, 0.0, 1.5, "", "psi: 0 is the generator's mean picture, 1 the score's own."),
@@ -96,14 +108,17 @@ WINDOW = (
     Parameter("/cineml/window/overlay", "bool", False, "Lines for technicians over the picture."),
     Parameter("/cineml/window/quit", "trigger", None, "End the show."),
 )
-TABLE: tuple[Parameter, ...] = TRANSPORT + OUTPUT + SOURCE + LOOK + LATENT + SOUND + WINDOW
+TABLE: tuple[Parameter, ...] = TRANSPORT + OUTPUT + SOURCE + LOOK + STYLE + LATENT + SOUND + WINDOW
 BY_ADDRESS: Mapping[str, Parameter] = {p.address: p for p in TABLE}
 LOOK_NAMES: tuple[str, ...] = tuple(p.name for p in LOOK if p.name != "select")
 
 
 def find(address: str) -> Parameter | None:
-    """The parameter of an address; /cineml/shot/12/go finds /cineml/shot/*/go."""
+    """The parameter of an address; /cineml/shot/12/go finds /cineml/shot/*/go, /cineml/style/ink/weight finds
+    /cineml/style/*/weight."""
     parts = address.split("/")
     if len(parts) == 5 and parts[:3] == ["", "cineml", "shot"] and parts[3].isdigit():
         return BY_ADDRESS.get(f"/cineml/shot/*/{parts[4]}")
+    if len(parts) == 5 and parts[:3] == ["", "cineml", "style"] and STYLE_NAME.fullmatch(parts[3]):
+        return BY_ADDRESS.get(f"/cineml/style/*/{parts[4]}")
     return None if "*" in address else BY_ADDRESS.get(address)

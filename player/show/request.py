@@ -92,6 +92,14 @@ def _text(p: Parameter, given: Any, show: Show) -> tuple[str, str]:
     return given, ""
 
 
+def _no_style(name: str, show: Show) -> str:
+    """Why a show has no such style; '' where it has. Where its network could not be asked, any name may be one."""
+    if show.stylizer is not None and (name in show.styles or not show.styles):
+        return ""
+    hint = nearest(name, show.styles)
+    return f"the show has no style {name!r}" + (f"; {hint}" if hint else "")
+
+
 def check_request(address: str, args: Sequence[Any], show: Show) -> Request | Refusal:
     """What an address and its arguments ask of a show, or why they ask for nothing.
 
@@ -109,6 +117,8 @@ def check_request(address: str, args: Sequence[Any], show: Show) -> Request | Re
             return Refusal(address, f"the show has shots 1 to {len(show.cuts.shots)}")
         if digits.startswith("0"):  # one address for one thing: /cineml/shot/5/go
             return Refusal(address, f"a shot's number is written without zeros before it: {int(digits)}")
+    if p.address.startswith("/cineml/style/*/") and (reason := _no_style(address.split("/")[3], show)):
+        return Refusal(address, reason)
     if p.kind == "trigger":
         return Refusal(address, "takes no argument") if args else Request(address)
     most = 2 if p.glides else 1

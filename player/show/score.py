@@ -21,18 +21,22 @@ import numpy as np
 from player.show.mixing import ALLOWED as MIXES
 from player.show.mixing import Mixing, mixing_from, weight_at
 from player.show.problem import Problem, ShowError, nearest
+from player.show.styling import ALLOWED as STYLINGS
+from player.show.styling import OVERS, SIDES, Styling, smooth_from, styling_from
 from player.show.toml_table import said
 from player.show.walk import Array, Walk
 
-SOURCES = ("generator", "stylizer", "film", "clip", "black")
+SOURCES = ("generator", "stylizer", "film", "clip", "camera", "black")
 ENTRIES = ("jump", "glide")
-SHOT_KEYS = ("number", "walk", "source", "clip", "under", "mix", "look", "entry", "lock", "pin", "ban")
+SHOT_KEYS = ("number", "walk", "source", "clip", "under", "mix", "over", "style", "mask", "mask_side", "smooth", "look",
+             "entry", "lock", "pin", "ban")  # fmt: skip
 MAX_ARRAY_BYTES = 1 << 30  # a score of a feature film in W+ is about 200 MB; more is a damaged or hostile file
 
 
 @dataclass(frozen=True)
 class ScoreShot:
-    """How one shot is played. under: a second source, '' for none; mix: the weight of `source` over it. extra: keys this
+    """How one shot is played. under: a second source, '' for none; mix: the weight of `source` over it. over, style, mask_side,
+    smooth: of a stylised shot, '' and None where the show's own hold; mask: a folder of masks, of any shot. extra: keys this
     version does not know, kept when a tool rewrites the score."""
 
     number: int
@@ -47,11 +51,21 @@ class ScoreShot:
     extra: Mapping[str, Any] = field(default_factory=dict)
     under: str = ""
     mix: Mixing = 1.0
+    over: str = ""
+    style: Styling | None = None
+    mask: str = ""
+    mask_side: str = ""
+    smooth: float | None = None
 
     @property
     def sources(self) -> tuple[str, ...]:
         """All that it can play: its source, and what lies under it. A tool may have made the two the same: then it is one."""
         return (self.source, self.under) if self.under not in ("", self.source) else (self.source,)
+
+    def inputs(self, over: str = "film") -> tuple[str, ...]:
+        """All that must be there for it: its sources, and what a stylizer is played over. over: the show's own."""
+        below = (self.over or over,) if "stylizer" in self.sources else ()
+        return tuple(dict.fromkeys((*self.sources, *below)))
 
     def mix_at(self, frame: int, offset: float = 0.0) -> float:
         """Weight of `source` in linear light at a film frame, 0..1; the rest is what lies under it. offset: what a hand adds.
@@ -167,7 +181,7 @@ def _shot_from(row: Any, at: str, found: list[Problem], told: set[tuple[int, str
         return None
     at = f"{at} (shot {row['number']})"
     clean: dict[str, Any] = {"number": row["number"], "extra": {k: v for k, v in row.items() if k not in SHOT_KEYS}}
-    for key in ("walk", "source", "clip", "under", "look", "entry"):
+    for key in ("walk", "source", "clip", "under", "over", "mask", "mask_side", "look", "entry"):
         value = row.get(key, "")
         if not isinstance(value, str):
             found.append(Problem(f"{at}: {key}", f"is {value!r}", "a text"))
@@ -183,12 +197,14 @@ def _shot_from(row: Any, at: str, found: list[Problem], told: set[tuple[int, str
     if not isinstance(row.get("lock", False), bool):
         found.append(Problem(f"{at}: lock", f"is {row['lock']!r}", "true or false"))
     clean["lock"] = row.get("lock", False) is True
-    for key, allowed in (("source", SOURCES), ("under", SOURCES), ("entry", ENTRIES)):
+    for key, allowed in (("source", SOURCES), ("under", SOURCES), ("over", OVERS), ("mask_side", SIDES),
+                         ("entry", ENTRIES)):
         value = clean.get(key)
         if value is not None and value not in allowed:
             found.append(Problem(f"{at}: {key}", f"is {value!r}", ", ".join(allowed), nearest(value, allowed)))
             told.add((row["number"], key))
     _take_mix(row, at, clean, found, told)
+    _take_styling(row, at, clean, found, told)
     return ScoreShot(**clean)
 
 
@@ -206,6 +222,23 @@ def _take_mix(row: Mapping[str, Any], at: str, clean: dict[str, Any], found: lis
     if known and not under:
         found.append(Problem(f"{at}: mix", "is given, and the shot has one source", "mix beside under, the second source",
                              "under = 'generator'"))
+
+
+def _take_styling(row: Mapping[str, Any], at: str, clean: dict[str, Any], found: list[Problem],
+                  told: set[tuple[int, str]]) -> None:  # fmt: skip
+    """Styles and smoothing of a stylised shot. clean: its values so far; receives them."""
+    for key, parsed, allowed in (("style", styling_from, STYLINGS), ("smooth", smooth_from, "a number from 0 to 1")):
+        if key in row:
+            clean[key] = parsed(row[key])
+            if clean[key] is None:
+                found.append(Problem(f"{at}: {key}", f"is {said(row[key])}", allowed))
+                told.add((row["number"], key))
+    known = not told & {(row["number"], "source"), (row["number"], "under")}
+    given = [key for key in ("over", "style", "mask_side", "smooth") if key in row]
+    # With a source written there it is harmless: a tool has given the shot another one, and may give it back.
+    if known and given and "source" not in row and clean.get("under") != "stylizer":
+        found.append(Problem(f"{at}: {given[0]}", "is given, and the shot is not stylised",
+                             "over, style, mask_side and smooth beside the source stylizer", "source = 'stylizer'"))
 
 
 @dataclass(frozen=True)
@@ -250,7 +283,7 @@ def try_score(path: Path) -> ScoreReading:
         if s.number in seen:
             found.append(Problem(f"{path.name}: shot {s.number}", "stands twice", "one [[shot]] a shot"))
         seen.add(s.number)
-    playing = [s for s in shots if "generator" in s.sources and not told & {(s.number, "source"), (s.number, "under")}]
+    playing = [s for s in shots if "generator" in s.inputs() and not told & {(s.number, "source"), (s.number, "under")}]
     arrays = path.with_suffix(".npz")
     # Read even when no shot plays them now: a tool that rewrites the score must not lose them.
     held = _read_walks(arrays, found) if playing or arrays.exists() else _Walks({}, frozenset())
@@ -296,7 +329,9 @@ def format_score(score: Score) -> str:
     for s in score.shots:
         out.write("\n[[shot]]\n")
         row: dict[str, Any] = {"number": s.number, "walk": s.walk, "source": s.source, "clip": s.clip, "under": s.under,
-                               "mix": None if s.mix == 1.0 else s.mix, "look": s.look, "entry": s.entry, "lock": s.lock,
+                               "mix": None if s.mix == 1.0 else s.mix, "over": s.over,
+                               "style": s.style.plain() if s.style is not None else None, "mask": s.mask,
+                               "mask_side": s.mask_side, "smooth": s.smooth, "look": s.look, "entry": s.entry, "lock": s.lock,
                                "pin": s.pin, "ban": s.ban}
         for key, value in row.items():
             if value not in ("", (), None) or key in ("number", "source", "entry", "lock"):

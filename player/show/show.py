@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +11,9 @@ from player.show.cut_list import CutList
 from player.show.film import Film
 from player.show.parameter import Value
 from player.show.score import Score, ScoreShot
+from player.show.styling import Styling
 
-SHOW_SOURCES = ("generator", "film", "clip", "testcard", "black")
+SHOW_SOURCES = ("generator", "stylizer", "film", "clip", "camera", "testcard", "black")
 FITS = ("contain", "cover")
 CAPTION_PLACES = ("bottom", "middle", "top")
 
@@ -87,11 +89,49 @@ class Control:
 
 
 @dataclass(frozen=True)
+class Stylizer:
+    """The network that stylises, and what holds in shots whose score says nothing else. file: None where none is named. size:
+    of its pictures, (width, height) px, None = the network's own, else the film's. style: None = its first style. mask_side:
+    '' = the figure where the shot names a mask, else all."""
+
+    file: Path | None = None
+    size: tuple[int, int] | None = None
+    over: str = "film"
+    style: Styling | None = None
+    mask_side: str = ""
+    smooth: float = 0.0
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A live picture. device: by the system's name or number, or a film file that is played as a camera. format: FFmpeg's
+    name of the system's cameras, '' = this system's own, and for a file its own. size, rate_hz: asked of the camera, (0, 0)
+    and 0 = whatever it gives."""
+
+    device: str
+    format: str = ""
+    size: tuple[int, int] = (0, 0)
+    rate_hz: float = 0.0
+
+
+@dataclass(frozen=True)
+class Styled:
+    """How one shot is stylised, score and show taken together. mask: of the figure, None = none."""
+
+    over: str
+    style: Styling | None
+    mask: Path | None
+    mask_side: str
+    smooth: float
+
+
+@dataclass(frozen=True)
 class Show:
     """All that is to be played. Nobody writes it after load.
 
     source: what shots play that the score does not name. generator: folder of mapping.onnx and synthesis.onnx.
-    fallback: a pre-rendered film shown where a model fails. looks: by name; '' is the plain look.
+    fallback: a pre-rendered film shown where a model fails. mask: folder of the figure's masks, numbered like the film;
+    masks: other folders by shot. styles: of the stylizer, () where they are not known. looks: by name; '' is the plain look.
     start_frame: where the show begins. seed: of grain, weave, flicker and wander. about: where it comes from, in words.
     """
 
@@ -116,6 +156,11 @@ class Show:
     seed: int = 1967
     about: Mapping[str, str] = field(default_factory=dict)
     captions: CaptionStyle | None = None
+    stylizer: Stylizer | None = None
+    camera: Camera | None = None
+    mask: Path | None = None
+    masks: Mapping[int, Path] = field(default_factory=dict)
+    styles: tuple[str, ...] = ()
 
     @property
     def output(self) -> Output:
@@ -126,6 +171,28 @@ class Show:
         """How shot `number` is played: the score's row, else the show's own source."""
         found = self.score.by_number(number) if self.score else None
         return found or ScoreShot(number, source=self.source)
+
+    def inputs_of(self, number: int) -> tuple[str, ...]:
+        """All that must be there for shot `number`: its sources, and what a stylizer is played over."""
+        return self.score_shot(number).inputs(self.stylizer.over if self.stylizer else "film")
+
+    def styled(self, number: int) -> Styled:
+        """How shot `number` is stylised, where its source is the stylizer."""
+        row, own = self.score_shot(number), self.stylizer or Stylizer()
+        mask = self.masks.get(number, self.mask)
+        side = row.mask_side or own.mask_side or ("figure" if number in self.masks else "all")
+        return Styled(row.over or own.over, row.style or own.style, mask, side if mask is not None else "all",
+                      own.smooth if row.smooth is None else row.smooth)
+
+    def shares_of(self, number: int, frame: int) -> dict[str, float]:
+        """Shares of the styles that the show gives shot `number` at a film frame; empty where they are not known."""
+        style = self.styled(number).style
+        return style.at(frame) if style is not None else dict.fromkeys(self.styles[:1], 1.0)
+
+    @functools.cached_property
+    def steps(self) -> bool:
+        """Whether any look holds frames by itself (step_print)."""
+        return any(look.values.get("step_print", 0) >= 2 for look in self.looks.values())
 
     def look_of(self, number: int) -> str:
         """Name of the look that shot `number` plays."""

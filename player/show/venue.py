@@ -10,6 +10,7 @@ from typing import Any
 
 from player.show.problem import Problem, ShowError, nearest
 from player.show.show import FITS, Control, Output, Show, SoundOut
+from player.show.style_tables import camera_keys
 from player.show.toml_table import TomlTable, read_toml
 
 ROLES = ("main",)
@@ -22,13 +23,14 @@ NOBODY = ("0.0.0.0/32",)
 class Venue:
     """What a room says; only the keys its file holds, so that the show keeps the rest.
 
-    screens: fields of Output by role. sound: fields of SoundOut. control: fields of Control.
+    screens: fields of Output by role. sound: fields of SoundOut. control: fields of Control. camera: fields of Camera.
     """
 
     path: Path
     screens: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     sound: Mapping[str, Any] = field(default_factory=dict)
     control: Mapping[str, Any] = field(default_factory=dict)
+    camera: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _given(table: TomlTable, values: dict[str, Any]) -> dict[str, Any]:
@@ -100,7 +102,7 @@ def load_venue(path: Path) -> Venue:
     found: list[Problem] = []
     top = TomlTable(read_toml(path, "a venue"), path, "", found)
     venue = Venue(path, outputs_of(top, "screen", with_fit=False), sound_keys(top.table("sound")),
-                  control_keys(top.table("control"), with_glide=False))
+                  control_keys(top.table("control"), with_glide=False), camera_keys(top.table("camera")))
     top.done()
     if found:
         raise ShowError(found)
@@ -111,4 +113,6 @@ def with_venue(show: Show, venue: Venue) -> Show:
     """The show as it is played in that room: what the venue says goes over what the show says."""
     outputs = tuple(replace(o, **venue.screens.get(o.role, {})) for o in show.outputs)
     sound, control = replace(show.sound, **venue.sound), replace(show.control, **venue.control)
-    return replace(show, outputs=outputs, sound=sound, control=control)
+    # A room's camera is of no use to a show that plays none.
+    camera = replace(show.camera, **venue.camera) if show.camera is not None else None
+    return replace(show, outputs=outputs, sound=sound, control=control, camera=camera)

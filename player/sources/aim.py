@@ -12,17 +12,20 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from player.show.show import Show
+from player.show.styling import NO_HAND, StyleHand
 from player.state import (
     FRAME_TOLERANCE,
     Latent,
     Place,
     ShowState,
     Transport,
+    hands_at,
     mix_offset_at,
     period_frames,
     place_at,
     position_at,
     show_time_of,
+    step_at,
 )
 
 MAX_AHEAD_PICTURES = 3  # how far pictures are made ahead; more would make the latent slower to obey OSC
@@ -32,7 +35,8 @@ MAX_AHEAD_PICTURES = 3  # how far pictures are made ahead; more would make the l
 class Layer:
     """One picture to make: shot number, its source, and the film position in frames (a dissolve's outgoing shot goes
     on past its end). glide_from, glide_weight: another shot whose latent is mixed in, ws = (1 - weight) * that + weight
-    * own; 0 = none. under: whether it lies under the shot's own source."""
+    * own; 0 = none. under: whether it lies under the shot's own source. step: how many film frames a picture is held for, 0 =
+    not; smear: 0..1, how much of those skipped is in it."""
 
     shot: int
     source: str
@@ -40,23 +44,28 @@ class Layer:
     glide_from: int = 0
     glide_weight: float = 1.0
     under: bool = False
+    step: int = 0
+    smear: float = 0.0
 
 
 @dataclass(frozen=True)
 class Aim:
     """What the next picture(s) should be made for. layers: incoming shot first, then a dissolve's outgoing shot; of a shot that
-    mixes two sources, its own first."""
+    mixes two sources, its own first. hands: what a hand asks of stylised pictures, at the aim's own film frame and those
+    before. live: whether nobody waits for it, so that what would make it late may be left out of it."""
 
     show_time_s: float
     epoch: int
     layers: tuple[Layer, ...]
     latent: Latent
     seed: int = 0
+    hands: tuple[StyleHand, ...] = (NO_HAND,)
+    live: bool = False
 
     def same_picture(self, other: Aim | None) -> bool:
         """Whether making this aim would make the other's pixels again (a paused film)."""
-        return other is not None and (self.epoch, self.layers, self.latent, self.seed) == (
-            other.epoch, other.layers, other.latent, other.seed)
+        return other is not None and (self.epoch, self.layers, self.latent, self.seed, self.hands) == (
+            other.epoch, other.layers, other.latent, other.seed, other.hands)
 
 
 def _of_shot(number: int, place: Place, show: Show, mix_offset: float) -> tuple[Layer, ...]:
@@ -86,7 +95,15 @@ def aim_at(state: ShowState, show_time_s: float, show: Show) -> Aim:
     layers, latent = layers_at(place, show, mix_offset_at(state.values, show_time_s)), state.latent
     if latent.key and layers and layers[0].shot != state.key_shot:
         latent = replace(latent, key="")  # a key that was called for lasts until its shot ends, and this one is ahead
-    return Aim(show_time_s, state.transport.epoch, layers, latent, show.seed)
+    layers = tuple(_stepped(layer, state, show_time_s, show) for layer in layers)
+    hands = hands_at(state, show_time_s, show) if any(layer.source == "stylizer" for layer in layers) else (NO_HAND,)
+    return Aim(show_time_s, state.transport.epoch, layers, latent, show.seed, hands)
+
+
+def _stepped(layer: Layer, state: ShowState, show_time_s: float, show: Show) -> Layer:
+    """A layer as its shot's look has it printed."""
+    frames, smear = step_at(state.values, layer.shot, show_time_s, show)
+    return replace(layer, step=frames, smear=smear) if frames else layer
 
 
 def next_aim(state: ShowState, last: Aim | None, pace_of: Callable[[str], float], refresh_s: float, show: Show) -> Aim | None:
@@ -98,7 +115,7 @@ def next_aim(state: ShowState, last: Aim | None, pace_of: Callable[[str], float]
     """
     now_s, transport = state.show_time_s, state.transport
     if not transport.playing or transport.rate == 0 or state.freeze or state.place.ended:
-        aim = aim_at(state, now_s, show)
+        aim = aim_at(state, now_s, show)  # it stands: there is time for all of it
         return None if aim.same_picture(last) or not aim.layers else aim
     frame_s = float(1 / (show.film.rate * transport.rate))
     last_s = _time_of(state, last, show) if last is not None and last.epoch == transport.epoch else None
@@ -113,7 +130,7 @@ def next_aim(state: ShowState, last: Aim | None, pace_of: Callable[[str], float]
     target_s = _out_of_pause(transport, target_s, show)
     if target_s > now_s + 1.0:
         return None  # the pause between loops is long: come back later
-    aim = aim_at(state, target_s, show)
+    aim = replace(aim_at(state, target_s, show), live=True)
     return None if aim.same_picture(last) or not aim.layers else aim
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from player.show.clip import FrameFolder, Placing, png_size, read_folder, seen_frames
-from player.show.cut_list import Shot
+from player.show.cut_list import CutList, Shot
+from player.show.film import Film
 from player.show.problem import Problem, ShowError
 from player.show.show import Show
 from player.show.toml_table import file_problem
@@ -28,6 +30,7 @@ log = logging.getLogger("cineml")
 CACHED_FRAMES = 4
 HELD_FRAMES = 48  # so far back a frame is looked for that can stand in: what a folder that is gone costs at most
 DAMAGED_SAID = 5  # of one folder
+PART = re.compile(r"cineml: film frames ([0-9]{1,9}) to ([0-9]{1,9}) of ([0-9]{1,9})")
 LARGE_PX = 1280 * 720  # a PNG of 480x360 takes 3 ms to decode, one of 1920x1080 38 ms: about a film frame's time
 
 
@@ -133,10 +136,49 @@ class _Clip:
     rate: Fraction
 
 
+def part_of_film(path: Path) -> tuple[range, int] | None:
+    """(the frames of the whole film that a film holds, how many the whole has), as the tool that made it has written into it
+    (player.recorder.part_comment); None where it says nothing."""
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            said = PART.fullmatch(container.metadata.get("comment", "").strip())
+    except (av.FFmpegError, OSError, ValueError):
+        return None
+    return (range(int(said[1]), int(said[2]) + 1), int(said[3])) if said is not None else None
+
+
+def placed(reader: FilmReader | FolderReader, shot: Shot, cuts: CutList, film: Film) -> tuple[Placing, Fraction]:
+    """Where a shot stands in a clip, and the clip's rate. Of a part of the film that does not hold all of the shot, Placing
+    may begin before 0 or end after the clip."""
+    seen = seen_frames(shot, cuts)
+    if isinstance(reader, FolderReader):
+        return reader.folder.placing(shot, seen, cuts.frames), film.rate
+    if (reader.rate, reader.frames) == (film.rate, cuts.frames):
+        return Placing(shot.start, shot.start + seen - 1, True), film.rate
+    part = part_of_film(reader.path)
+    if part is not None and (reader.rate, reader.frames, cuts.frames) == (film.rate, len(part[0]), part[1]):
+        first = shot.start - part[0].start
+        return Placing(first, max(min(first + seen, reader.frames), first + shot.frames) - 1, True), film.rate
+    return Placing(0, reader.frames - 1, False), reader.rate
+
+
+def lacking_of(reader: FilmReader, placing: Placing, shot: Shot, where: str) -> Problem | None:
+    """That a film of a part of the film does not hold all of the shot; None where it does."""
+    if not placing.like_film or (placing.first >= 0 and placing.last < reader.frames):
+        return None
+    low = shot.start - placing.first
+    return Problem(where, f"{reader.path.name} holds the film's frames {low} to {low + reader.frames - 1}",
+                   f"the shot's own, {shot.start} to {shot.start + shot.frames - 1}",
+                   "the same command again without --start and --end")  # fmt: skip
+
+
 class ClipSource:
     """Clips of shots (show.clips). One that is numbered like the film (a folder by its numbers, a film of the show's own rate
-    and length) stands by film time and holds the film's own fades and dissolves, as the film does. Of any other the first
-    frame is its shot's first, and it shows that shot alone. Where a clip ends, its last frame is held."""
+    and length, a part of one that says which) stands by film time and holds the film's own fades and dissolves, as the film
+    does. Of any other the first frame is its shot's first, and it shows that shot alone. Where a clip ends, its last frame is
+    held."""
 
     name = "clip"
 
@@ -156,7 +198,7 @@ class ClipSource:
                     self._clips[shot.number] = self._opened(path, shot, shared)
                 except ShowError as e:
                     found += [p for p in e.problems if p not in found]
-            elif "clip" in self._show.score_shot(shot.number).sources:
+            elif "clip" in self._show.inputs_of(shot.number):
                 where = f"{self._show.path}: shot {shot.number}"
                 found.append(Problem(where, "plays a clip, but none is named", "clip = 'FILE'"))
         if found:
@@ -181,16 +223,19 @@ class ClipSource:
                 log.warning("%s: PNGs of %.1f million pixels take about as long to decode as a film frame lasts; a film plays "
                             "lighter", path.name, px / 1e6)  # fmt: skip
             shared[path] = reader
-            placing = reader.folder.placing(shot, seen_frames(shot, self._show.cuts), film.frames)
+            placing, _ = placed(reader, shot, self._show.cuts, film)
             lacking = reader.folder.lacking(shot, placing, f"{self._show.path}: shot {shot.number}", path.name)
             found = [lacking] if lacking else []
             if found := [*found, *reader.problems(range(placing.first, placing.last + 1))]:
                 raise ShowError(found)
             return _Clip(reader, placing, film.rate)
-        if (reader.rate, reader.frames) == (film.rate, film.frames):
+        placing, rate = placed(reader, shot, self._show.cuts, film)
+        if placing.like_film:
             shared[path] = reader  # read on from shot to shot
-            return _Clip(reader, Placing(shot.start, shot.start + seen_frames(shot, self._show.cuts) - 1, True), film.rate)
-        return _Clip(reader, Placing(0, reader.frames - 1, False), reader.rate)
+        lacking = lacking_of(reader, placing, shot, f"{self._show.path}: shot {shot.number}: clip")
+        if lacking is not None:
+            raise ShowError(lacking)
+        return _Clip(reader, placing, rate)
 
     def make(self, aim: Aim, layer: Layer) -> Frame:
         """The clip's frame at the layer's position. Raises Held with the frame before it where that of a folder cannot be

@@ -19,12 +19,13 @@ class Frame:
 
     pixels: [H, W, 3] uint8, sRGB, top row first, never written again once in a Frame.
     inner: (x, y, w, h) of the film's picture inside `pixels`, in pixels (a generator's square is padded).
-    source: who made it: generator, film, clip, testcard, black, or fallback.
+    source: who made it: generator, stylizer, film, clip, camera, testcard, black, or fallback.
     leap: of the latent, what can only jump (the key that was called for, the noise seed): pictures with different leaps
     are never blended.
     glide_from: the outgoing shot that is in these pixels already, since the latent glides from it; 0: none.
     under: whether it is what lies under its shot's own source.
-    like_film: of a clip, whether it is numbered like the film and holds its fades and dissolves.
+    like_film: of a clip, and of what is made of others, whether it is numbered like the film and holds its fades and dissolves.
+    held: whether it stands for some film frames as it is, so that it must not be blended with its neighbours.
     """
 
     pixels: Pixels
@@ -38,6 +39,7 @@ class Frame:
     glide_from: int = 0
     under: bool = False
     like_film: bool = False
+    held: bool = False
 
     @property
     def has_transitions(self) -> bool:
@@ -47,7 +49,7 @@ class Frame:
     @property
     def blends(self) -> bool:
         """Whether two neighbours of one shot may be blended: film and test card frames are held instead."""
-        return self.source == "generator"
+        return self.source == "generator" and not self.held
 
 
 @dataclass(frozen=True, eq=False)

@@ -202,7 +202,7 @@ class GeneratorSource:
         walks = score.walks if score is not None else {}
         for shot in show.cuts.shots:
             row = show.score_shot(shot.number)
-            if "generator" in row.sources and row.walk not in walks:
+            if "generator" in show.inputs_of(shot.number) and row.walk not in walks:
                 found.append(Problem(f"{show.path}: shot {shot.number}", "plays the generator, but has no walk",
                                      "a score with a walk for it", "cineml remap, or source = 'film'"))  # fmt: skip
         for walk in walks.values():

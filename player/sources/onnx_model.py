@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from player.show.problem import Problem, ShowError
+from player.show.styling import NAME as STYLE_NAME
 from player.sources.onnx_defaults import read_defaults
 
 log = logging.getLogger("cineml")
@@ -32,18 +33,23 @@ WARM_UP_RUNS = 3
 RANGES = ([-1, 1], [0, 255])  # what a picture's values may run over: as float32, as uint8
 _DTYPES: Mapping[str, Any] = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8, "tensor(int64)": np.int64}
 _AGAIN = "export it again with cineml gan export"
+_STYLE_AGAIN = "export it again with cineml style export"
+STYLIZER_KEYS = ("styles", "size", "multiple", "recurrent")
+MOST_STYLES = 32
 
 
 @dataclass(frozen=True)
 class ModelFacts:
     """What a model says it is, from its metadata key `cineml` (DESIGN section 6).
 
+    A stylizer's: styles: their names, in the order of its weights. size: [w, h] of its pictures, None = any. multiple: of what
+    its sides should be multiples. recurrent: whether it takes the picture before as well.
     geometry: {film: [w, h], crop: [x, y, w, h] in film pixels, inner: [x, y, w, h] in the model's pixels}, or empty.
     """
 
     kind: str
     part: str
-    resolution: int
+    resolution: int = 0
     channels: int = 3
     num_ws: int = 0
     z_dim: int = 0
@@ -54,6 +60,10 @@ class ModelFacts:
     run: Any = ""
     licence: str = ""
     hashes: Mapping[str, str] = field(default_factory=dict)
+    styles: tuple[str, ...] = ()
+    size: tuple[int, int] | None = None
+    multiple: int = 1
+    recurrent: bool = False
 
 
 def sha256_of(path: Path) -> str:
@@ -73,12 +83,30 @@ def _check_inner(inner: Any, resolution: int) -> None:
     raise ValueError(f"geometry.inner is {inner!r:.60}, not [x, y, w, h] of a picture inside {resolution}x{resolution}")
 
 
+def _check_stylizer(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a stylizer says of its styles and sizes. Raises ValueError."""
+    styles, size, multiple = given.get("styles", []), given.get("size"), given.get("multiple", 1)
+    named = isinstance(styles, list) and all(isinstance(n, str) and STYLE_NAME.fullmatch(n) for n in styles)
+    if not named or not 0 < len(styles) <= MOST_STYLES or len(set(styles)) < len(styles):
+        raise ValueError(f"styles is {styles!r:.60}, not 1 to {MOST_STYLES} names of letters, digits, _ . -, no two alike")
+    if size is not None and not (isinstance(size, list) and len(size) == 2 and all(_is_side(n) for n in size)):
+        raise ValueError(f"size is {size!r:.60}, not [width, height]")
+    if not _is_side(multiple) or not isinstance(given.get("recurrent", False), bool):
+        raise ValueError(f"multiple is {multiple!r:.60} and recurrent {given.get('recurrent')!r:.60}")
+    return {"styles": tuple(styles), "size": tuple(size) if size is not None else None}
+
+
+def _is_side(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 16384
+
+
 def facts_from(metadata: Mapping[str, str], path: Path) -> ModelFacts:
     """What the model says of itself. Raises ShowError where it says nothing, or nonsense."""
     text = metadata.get(METADATA_KEY)
     if text is None:
         raise ShowError(Problem(str(path), "is an ONNX model, but not one of cineml's: its metadata has no key 'cineml'",
-                                "a model written by cineml gan export", "cineml gan import, then cineml gan export"))
+                                "a model written by cineml gan export or cineml style export",
+                                "cineml gan import, then cineml gan export"))
     try:
         given = json.loads(text)
         known = {f.name for f in fields(ModelFacts)}
@@ -95,15 +123,22 @@ def facts_from(metadata: Mapping[str, str], path: Path) -> ModelFacts:
             raise ValueError("geometry is not a table")
         if not isinstance(hashes, dict) or not all(isinstance(h, str) for h in hashes.values()):
             raise ValueError(f"hashes is {hashes!r:.60}, not a table of texts")
+        if clean.get("kind") == "stylizer":
+            clean |= _check_stylizer(clean)
+        else:
+            clean = {k: v for k, v in clean.items() if k not in STYLIZER_KEYS}
+            if "resolution" not in clean:
+                raise ValueError("resolution is missing")
         if "inner" in geometry:
             _check_inner(geometry["inner"], clean.get("resolution", 0))
-        low_high = clean.get("range", [-1, 1])
+        low_high = clean.get("range", [0, 255] if clean.get("kind") == "stylizer" else [-1, 1])
         if low_high not in RANGES:
             raise ValueError(f"range is {low_high!r:.60}, not {' or '.join(map(str, RANGES))}")
         clean |= {"geometry": geometry, "hashes": hashes, "range": tuple(low_high)}
         return ModelFacts(**clean)
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as e:
-        raise ShowError(Problem(str(path), f"its metadata cannot be read ({e})", "", _AGAIN)) from None
+        raise ShowError(Problem(str(path), f"its metadata cannot be read ({e})", "",
+                                "export it again with cineml gan export, or style export")) from None
 
 
 @contextlib.contextmanager
@@ -158,12 +193,16 @@ class OnnxModel:
 
     providers: names in order of wish ('cuda', 'cpu' or onnxruntime's own); None: CUDA where there is a driver, else
     CPU. require_provider: ShowError unless the session really runs there. Input buffers are `inputs[name]`, to be
-    written before run(); the picture of run() is overwritten by the next. One thread at a time.
+    written before run(); the picture of run() is overwritten by the next. open_sizes: what the sizes that a model leaves open
+    are to be, by their names; they are fixed before it is optimised. One thread at a time.
     """
 
     def __init__(self, path: Path, part: str, threads: int = 2, providers: Sequence[str] | None = None,
-                 require_provider: str = "", kind: str = "stylegan2") -> None:  # fmt: skip
+                 require_provider: str = "", kind: str = "stylegan2",
+                 open_sizes: Mapping[str, int] | None = None) -> None:  # fmt: skip
         self.path, self.part, self.kind, self.threads = path, part, kind, threads
+        self._open_sizes = dict(open_sizes or {})
+        self._again = _STYLE_AGAIN if kind == "stylizer" else _AGAIN
         self._asked, self._required = providers, require_provider
         self.facts = ModelFacts(kind, part, 0)
         self.provider = ""  # session.get_providers()[0], never what was asked for
@@ -181,8 +220,8 @@ class OnnxModel:
     def open(self) -> None:
         """Opens the session, reads the metadata, binds the buffers. Raises ShowError; warm_up() comes after."""
         if not self.path.is_file():
-            raise ShowError(Problem(str(self.path), "is missing", f"the {self.part} model of a generator",
-                                    "name the folder that holds it, or " + _AGAIN))
+            whose = f"the {self.part} model of a generator" if self.kind != "stylizer" else "a stylizer's model"
+            raise ShowError(Problem(str(self.path), "is missing", whose, "name the folder that holds it, or " + self._again))
         with _native_messages() as lines:
             self._session = self._open_session()
             self.provider = self._session.get_providers()[0]
@@ -210,6 +249,8 @@ class OnnxModel:
         # Spinning workers take the core that the play loop needs: p99 of its jitter 7.9 ms with, 3.6 ms without.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+        for name, size in self._open_sizes.items():
+            options.add_free_dimension_override_by_name(name, size)
         options.log_severity_level = 3  # it would warn of every noise input that it has a default: that is intended
         # Grows by what is asked, not by powers of two: memory after an hour is memory after a minute.
         with_options = [(w, {"arena_extend_strategy": "kSameAsRequested"} if w.startswith("CUDA") else {}) for w in wanted]
@@ -219,7 +260,7 @@ class OnnxModel:
             name = type(e).__name__
             if name in ("InvalidProtobuf", "InvalidGraph", "NoModel"):
                 raise ShowError(Problem(str(self.path), "is damaged, cut short or no ONNX model", "a whole .onnx file",
-                                        "copy it again, or " + _AGAIN)) from None
+                                        "copy it again, or " + self._again)) from None
             reason = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(e)).splitlines()[0:1]
             raise ShowError(Problem(str(self.path), f"cannot be opened ({name}: {''.join(reason)[:160]})")) from None
 
@@ -259,13 +300,15 @@ class OnnxModel:
             log.warning("%s: %s", self.path.name, self.provider_note)
 
     def _shape(self, value: Any) -> tuple[int, ...]:
-        if not all(isinstance(n, int) for n in value.shape):
-            raise ShowError(Problem(f"{self.path}: {value.name}", f"has the open shape {value.shape}", "fixed sizes", _AGAIN))
-        return tuple(value.shape)
+        shape = [self._open_sizes.get(n, n) for n in value.shape]
+        if not all(isinstance(n, int) for n in shape):
+            raise ShowError(Problem(f"{self.path}: {value.name}", f"has the open shape {value.shape}", "fixed sizes",
+                                    self._again))  # fmt: skip
+        return tuple(shape)
 
     def _dtype(self, value: Any) -> Any:
         if value.type not in _DTYPES:
-            raise ShowError(Problem(f"{self.path}: {value.name}", f"is a {value.type}", ", ".join(_DTYPES), _AGAIN))
+            raise ShowError(Problem(f"{self.path}: {value.name}", f"is a {value.type}", ", ".join(_DTYPES), self._again))
         return _DTYPES[value.type]
 
     def _bound(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Any:

@@ -1,0 +1,207 @@
+"""Step printing: frames held and smeared, the figure moving on over them; the same whatever way a frame is come to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from math import floor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from player.show.cut_list import CutList, Shot
+from player.show.film import Film
+from player.show.parameter import find
+from player.show.score import Score, ScoreShot
+from player.show.show import Look, Show
+from player.sources.aim import Aim, Layer, aim_at
+from player.sources.figure_masks import FigureMasks
+from player.sources.frame import Frame, Held
+from player.sources.hole_fill import filled
+from player.sources.step_print import CODED, LINEAR, StepPrinted
+from player.state import Command, advance, first_state
+from tests.drawn import linear
+
+RATE, FRAMES, SIZE = Fraction(24), 48, (32, 24)
+SHOTS = (Shot(1, 0, 20), Shot(2, 20, 48))
+CUTS = CutList("step", RATE, FRAMES, SHOTS)
+WIDE = 6  # pixels of the figure
+Draw = Callable[[int], np.ndarray]
+
+
+def moving(frame: int) -> np.ndarray:
+    """A ground that brightens by 4 a frame, and a white figure that walks a pixel a frame."""
+    value = np.full((*SIZE[::-1], 3), 20 + 4 * (frame % 24), np.uint8)
+    value[:, frame % 24 : frame % 24 + WIDE] = 255
+    return value
+
+
+class Counted:
+    """A source that draws, and notes which frames it was asked for."""
+
+    def __init__(self, name: str = "film", draw: Draw = moving) -> None:
+        self.name, self.draw, self.asked = name, draw, list[int]()
+
+    def open(self) -> None:
+        pass
+
+    def make(self, aim: Aim, layer: Layer) -> Frame:
+        self.asked.append(floor(layer.film_position))
+        pixels = self.draw(self.asked[-1])
+        return Frame(pixels, aim.show_time_s, aim.epoch, layer.shot, float(layer.film_position), self.name,
+                     (0.0, 0.0, float(pixels.shape[1]), float(pixels.shape[0])))  # fmt: skip
+
+    def close(self) -> None:
+        pass
+
+    def facts(self) -> dict[str, Any]:
+        return {"provider": None}
+
+
+def step_show(step: int = 4, smear: float = 0.0, masks: Path | None = None, **more: Any) -> Show:
+    looks = {"step": Look("step", {"step_print": float(step), "smear": smear})}
+    rows = tuple(ScoreShot(s.number, source="film") for s in SHOTS)
+    settings: dict[str, Any] = {"look": "step", "looks": looks, "score": Score(rows), "mask": masks, **more}
+    return Show("step", Path("step.toml"), Film(RATE, FRAMES, *SIZE), CUTS, "film", **settings)
+
+
+def printed(show: Show, source: Counted | None = None) -> StepPrinted:
+    made = StepPrinted(source or Counted(), show, FigureMasks(show))
+    made.open()
+    return made
+
+
+def frame_at(source: StepPrinted, show: Show, frame: float, *commands: Command) -> Frame:
+    state = advance(first_state(show), commands, frame / 24, show)
+    aim = aim_at(state, frame / 24, show)
+    return source.make(aim, aim.layers[0])
+
+
+def masks_in(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    for frame in range(FRAMES):
+        mask = np.zeros(SIZE[::-1], np.uint8)
+        mask[:, frame % 24 : frame % 24 + WIDE] = 255
+        Image.fromarray(mask).save(folder / f"{frame:06d}.png")
+    return folder
+
+
+def test_without_smear_each_nth_frame_of_a_shot_stays_and_only_it_is_made() -> None:
+    show, source = step_show(4), Counted()
+    made = printed(show, source)
+    for frame in range(14, 30):
+        start = 0 if frame < 20 else 20
+        held = start + (frame - start) // 4 * 4
+        assert np.array_equal(frame_at(made, show, frame).pixels, moving(held)), frame
+    assert source.asked == [12, 16, 20, 24, 28]
+
+
+@pytest.mark.parametrize("off", [0, 1])
+def test_0_and_1_hold_nothing_and_add_nothing(off: int) -> None:
+    show, source = step_show(off), Counted()
+    made = printed(show, source)
+    frame = frame_at(made, show, 7)
+    assert np.array_equal(frame.pixels, moving(7)) and not frame.held
+    assert aim_at(first_state(show), 0.5, show).layers[0] == Layer(1, "film", Fraction(12))
+
+
+def test_smear_is_the_mean_light_of_the_frames_since_the_one_held_before() -> None:
+    show = step_show(4, 1.0)
+    made = printed(show)
+    light = np.mean([linear(moving(f)) for f in (5, 6, 7, 8)], axis=0)
+    got = linear(frame_at(made, show, 10).pixels)
+    assert np.abs(got - light).max() < 0.006
+    half = step_show(4, 0.5)
+    light = (sum(0.5 * linear(moving(f)) for f in (5, 6, 7)) + linear(moving(8))) / 2.5
+    assert np.abs(linear(frame_at(printed(half), half, 8).pixels) - light).max() < 0.006
+
+
+def test_light_comes_back_from_its_table_as_it_was() -> None:
+    every = np.arange(256, dtype=np.uint8)
+    assert np.array_equal(CODED[LINEAR[every]], every)
+
+
+def test_the_figure_keeps_its_motion_over_a_ground_that_it_is_not_in(tmp_path: Path) -> None:
+    show = step_show(6, 0.3, masks_in(tmp_path / "masks"))
+    made = printed(show)
+    for frame in range(6, 20):
+        pixels, at = frame_at(made, show, frame).pixels, frame % 24
+        assert (pixels[:, at : at + WIDE] == 255).all(), "the figure of this very frame"
+        ground = np.delete(pixels, np.s_[at : at + WIDE], axis=1)
+        held = frame // 6 * 6
+        assert ground.max() <= 20 + 4 * held, "none of the figure where it was; it is white"
+        assert ground.min() >= 20 + 4 * (held - 5)
+
+
+def test_what_is_never_uncovered_is_filled_from_around_it() -> None:
+    picture = np.full((40, 50, 3), 200, np.uint8)
+    picture[:, 25:] = (10, 100, 30)
+    hole = np.zeros((40, 50), bool)
+    hole[5:39, 8:44] = True
+    picture[hole] = 255
+    made = filled(picture, hole)
+    assert np.array_equal(made[~hole], picture[~hole])
+    assert np.abs(made[20, 10].astype(int) - 200).max() <= 8 and np.abs(made[20, 42].astype(int) - (10, 100, 30)).max() <= 8
+    assert filled(picture, ~np.zeros_like(hole)) is picture and filled(picture, np.zeros_like(hole)) is picture
+
+
+def test_a_frame_is_the_same_played_on_to_and_sought_and_each_is_made_once(tmp_path: Path) -> None:
+    show, source = step_show(5, 0.7, masks_in(tmp_path / "masks")), Counted()
+    playing = printed(show, source)
+    for frame in range(20, 48):
+        here = frame_at(playing, show, frame).pixels
+        assert np.array_equal(here, frame_at(printed(show), show, frame).pixels), frame
+    assert source.asked == list(range(20, 48)), "no frame twice"
+    assert len(playing._sums) <= 4 and len(playing._grounds) <= 4
+
+
+def test_live_what_was_skipped_is_left_out_and_not_made() -> None:
+    show, source = step_show(4, 1.0), Counted()
+    made, state = printed(show, source), advance(first_state(show), [], 9 / 24, show)
+    aim = replace(aim_at(state, 9 / 24, show), live=True)
+    frame = made.make(aim, aim.layers[0])
+    assert source.asked == [9, 8] and np.array_equal(frame.pixels, moving(8))
+
+
+def test_a_hand_prints_any_shot_and_a_held_generator_picture_is_not_blended() -> None:
+    show = step_show(0)
+    made = printed(show, Counted("generator"))
+    commands = (Command("/cineml/look/step_print", 6), Command("/cineml/look/smear", 0.0, 0.0))
+    frame = frame_at(made, show, 10.5, *commands)
+    assert np.array_equal(frame.pixels, moving(6)) and frame.held and not frame.blends and frame.film_position == 10.5
+    p = find("/cineml/look/step_print")
+    assert p is not None and p.kind == "int"
+
+
+def test_the_shots_own_look_prints_each_side_of_a_dissolve() -> None:
+    looks = {"step": Look("step", {"step_print": 4.0}), "plain": Look("plain")}
+    cuts = CutList("step", RATE, FRAMES, (Shot(1, 0, 20), Shot(2, 20, 48, "dissolve", 8)))
+    score = Score((ScoreShot(1, source="film", look="step"), ScoreShot(2, source="film", look="plain")))
+    show = Show("step", Path("s.toml"), Film(RATE, FRAMES, *SIZE), cuts, "film", score=score, looks=looks)
+    layers = aim_at(advance(first_state(show), [], 22 / 24, show), 22 / 24, show).layers
+    assert [(layer.shot, layer.step) for layer in layers] == [(2, 0), (1, 4)]
+
+
+def test_a_source_that_holds_a_frame_is_printed_and_told() -> None:
+    class Holding(Counted):
+        def make(self, aim: Aim, layer: Layer) -> Frame:
+            raise Held(super().make(aim, layer), "a frame is missing")
+
+    show = step_show(4, 1.0)
+    with pytest.raises(Held, match="missing") as held:
+        frame_at(printed(show, Holding()), show, 4)
+    assert held.value.frame.held
+
+
+def test_pictures_of_another_size_begin_a_new_sum_and_never_fail() -> None:
+    def growing(frame: int) -> np.ndarray:
+        return moving(frame) if frame < 30 else np.repeat(moving(frame), 2, axis=1)
+
+    show = step_show(4, 1.0)
+    made = printed(show, Counted(draw=growing))
+    for frame in range(24, 40):
+        frame_at(made, show, frame)

@@ -1,0 +1,82 @@
+"""The losses of a stylizer's training: what each sees and does not see."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from tools.style_train_losses import (
+    Disturbance,
+    broad_loss,
+    disturbed,
+    flow_loss,
+    grid_loss,
+    patch_loss,
+    same_loss,
+    warped,
+)
+
+
+def test_patches_may_lie_elsewhere_but_not_be_blurred() -> None:
+    torch.manual_seed(0)
+    truth = F.avg_pool2d(torch.rand(1, 3, 136, 136), 3, stride=1)[..., :128, :128]
+    elsewhere, blurred = torch.roll(truth, (40, 24), (2, 3)), F.avg_pool2d(truth, 5, stride=1, padding=2)
+    torch.manual_seed(1)
+    far = patch_loss(blurred, truth)
+    torch.manual_seed(1)
+    near = patch_loss(elsewhere, truth)
+    assert near < 0.2 * far
+    assert patch_loss(truth, truth) == 0
+
+
+def test_a_grid_of_cells_costs_and_strokes_do_not() -> None:
+    torch.manual_seed(0)
+    grid = torch.full((1, 3, 64, 64), 0.5)
+    grid[:, :, ::4] += 0.1
+    strokes = 0.5 + 0.1 * (torch.rand(1, 3, 64, 64) < 0.25)
+    assert grid_loss(grid) > 20 * grid_loss(strokes)
+
+
+def test_broad_colours_do_not_see_where_in_a_square_a_stroke_lies() -> None:
+    a, b = torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 32, 32)
+    a[:, :, ::8], b[:, :, 3::8] = 1, 1
+    assert broad_loss(a, b) == 0
+
+
+def test_the_noise_is_as_strong_and_as_frequent_as_said() -> None:
+    torch.manual_seed(0)
+    image = torch.full((4, 3, 64, 64), 0.5)
+    other, moved = disturbed(image, Disturbance(noise=30, share=0.05))
+    changed = (other - image).abs()
+    assert moved == (0, 0) and changed.max() <= 30 / 255 + 1e-6
+    assert float((changed > 0).float().mean()) == pytest.approx(0.05 * 60 / 61, abs=0.005)
+    assert torch.allclose((other * 255).round(), other * 255 - 0.5 + 0.5, atol=0.51)
+
+
+def test_a_shift_is_undone_before_it_is_compared() -> None:
+    torch.manual_seed(3)
+    image = torch.rand(2, 3, 32, 32)
+    for _ in range(5):
+        other, moved = disturbed(image, Disturbance(noise=0, shift=5))
+        assert same_loss(image, other, moved) == 0
+    assert same_loss(image, torch.roll(image, 3, 2), (0, 0)) > 0.01
+
+
+def test_another_light_changes_brightness_by_no_more_than_said() -> None:
+    torch.manual_seed(0)
+    image = torch.full((16, 3, 8, 8), 0.5)
+    other, _ = disturbed(image, Disturbance(noise=0, light=0.2))
+    change = (other - image).abs().amax(dim=(1, 2, 3))
+    assert change.max() <= 0.5 * 0.2 + 0.1 + 1e-6 and change.min() < change.max()
+
+
+def test_warping_follows_the_flow_and_says_where_it_leads_out() -> None:
+    image = torch.rand(1, 3, 16, 16)
+    flow = torch.zeros(1, 2, 16, 16)
+    flow[:, 0] = 2.0  # each pixel was two to the right
+    found, inside = warped(image, flow)
+    assert torch.allclose(found[..., :14], image[..., 2:], atol=1e-5)
+    assert inside[..., :14].all() and not inside[..., 14:].any()
+    assert flow_loss(image[..., 2:], found[..., :14], inside[..., :14]) < 1e-9
+    assert flow_loss(image, 1 - image, torch.zeros(1, 1, 16, 16)) == 0, "what is not certain does not count"

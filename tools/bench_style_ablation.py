@@ -1,0 +1,173 @@
+"""The part "ablation" of `cineml bench style`: what temporal noise in training is worth, on a grainy film never seen before.
+
+Two students, of one seed, one number of steps, one set of teacher pictures and one order of crops: one with temporal noise in
+its loss, one without. Both are exported, and the ONNX files are run over the grainy film. Then, for film F and its mean over
+pairs of neighbouring frames e(F) (style_steadiness.py):
+
+    excess = e(stylised) - e(plain film); lowered by = 1 - excess(with) / excess(without), at least 40 %
+    style distance = mean over frames of the distance from the painting (keyframes_measure.style_distance); with / without
+    within 5 %; sharpness (mean gradient of luma): with / without within 5 %
+    closed = (d(plain) - d(stylised)) / (d(plain) - d(optimiser's)), d the style distance, at least 60 % of both: two networks
+    that hardly stylise do not count. Beside it the other reading of those words: 1 - s(stylised, optimiser's) / s(plain,
+    optimiser's), s the style distance between a frame's two pictures.
+
+The frames, both results, the report of `cineml style measure`, the table and a clip (plain, without, with, one beside the
+other) stay in the bench's folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from player.show.problem import Problem, ShowError
+from tools.bench import Row, table
+from tools.bench_style_material import Excerpt, Picture, unseen, write_excerpt, write_pictures
+from tools.bench_style_networks import STEPS, WITH, WITHOUT, Bench, exported, stylised, trained
+from tools.keyframes_measure import style_distance
+from tools.style_distances import share_closed
+from tools.whole_file import make_folder, write_whole
+
+LOWER, EQUAL, CLOSED = 0.4, 0.05, 0.6
+STYLE_FRAMES = 12  # whose distance from the painting is taken
+AIM_FRAMES = 3  # that the optimiser paints, one of each part
+CLIP_REPEATS = 3  # of the excerpt in the clip: it is short
+
+
+@dataclass(frozen=True)
+class Side:
+    """One network on the grainy film. excess: over 1 and 5 frames, 0..1 squared. style: mean distance from the painting.
+    closed: to the painting, of the way that the optimiser goes; near: to the optimiser's own picture, of the plain frame's
+    distance from it. sharp, content: means."""
+
+    excess: tuple[float, float]
+    style: float
+    closed: float
+    near: float
+    sharp: float
+    content: float
+
+
+def rows(bench: Bench) -> list[Row]:
+    """The rows; trains what is not there."""
+    excerpt = unseen()
+    runs = [trained(n, bench) for n in (WITHOUT, WITH)]
+    made = [stylised(exported(run, excerpt.size, bench), excerpt.frames)[0] for run, _ in runs]
+    folder = bench.work / "ablation"
+    without, with_, plain = measured(excerpt, made, bench, folder)
+    found = ablation_rows(without, with_, plain, excerpt.told)
+    minutes = ", ".join(f"{m:.1f}" for _, m in runs)
+    found.append(Row("ablation: steps of each; minutes of each, the teacher's pictures with the first",
+                     f"{2 if bench.quick else STEPS}; {minutes}"))  # fmt: skip
+    text = f"# Temporal noise in training: with and without\n\n{table(found)}\n"
+    write_whole(folder / "table.md", lambda part: part.write_text(text, encoding="utf-8"))
+    write_clip(excerpt, made, folder / "before_after.mp4")
+    print(f"bench: {folder}: report/report.html, table.md, before_after.mp4", flush=True)
+    return found
+
+
+def measured(excerpt: Excerpt, made: Sequence[Sequence[Picture]], bench: Bench, folder: Path) -> tuple[Side, Side, float]:
+    """(without, with, the plain film's own E_warp over 1 frame), by `cineml style measure`. Raises ShowError."""
+    from tools import style_measure
+
+    make_folder(folder)
+    original, cuts = write_excerpt(excerpt, folder)
+    for name, pictures in zip(("without", "with"), made, strict=True):
+        write_pictures(folder / name, pictures)
+    words = [original, folder / "without", folder / "with", "--style", bench.painting(), "--cuts", cuts, "--style-frames",
+             STYLE_FRAMES, "-o", folder / "report", *(("--flow", "fast") if bench.quick else ())]  # fmt: skip
+    with contextlib.redirect_stdout(sys.stderr):
+        code = style_measure.main([str(w) for w in words])
+    if code:
+        raise ShowError(Problem("bench style", f"cineml style measure ended with {code}", "", "see what it said above"))
+    films = json.loads((folder / "report" / "measure.json").read_text(encoding="utf-8"))["films"]
+    at, aims = optimised(excerpt, bench)
+    write_pictures(folder / "optimiser", aims)
+    painting = laid(bench, excerpt.size)
+    plain = mean_distance([excerpt.frames[n] for n in at], [painting] * len(at))
+    aim = mean_distance(aims, [painting] * len(at))
+    apart = mean_distance([excerpt.frames[n] for n in at], aims)
+    sides = []
+    for name, pictures in zip(("without", "with"), made, strict=True):
+        own, n = [pictures[n] for n in at], films[name]
+        excess = tuple(math.nan if n[key] is None else n[key] for key in ("excess_1", "excess_5"))
+        sides.append(Side((excess[0], excess[1]), n["style"],
+                          share_closed(plain, mean_distance(own, [painting] * len(at)), aim),
+                          share_closed(apart, mean_distance(own, aims)), n["sharpness"], n["content"]))  # fmt: skip
+    return sides[0], sides[1], films["original"]["e_warp_1"]
+
+
+def mean_distance(pictures: Sequence[Picture], others: Sequence[Picture]) -> float:
+    return float(np.mean([style_distance(a, b) for a, b in zip(pictures, others, strict=True)]))
+
+
+def laid(bench: Bench, size: tuple[int, int]) -> Picture:
+    """The painting as its strokes are laid on frames of (width, height)."""
+    from tools.paint_style import read_painting, scaled
+
+    return scaled(read_painting(bench.painting()), size[0] * size[1], 1.0).picture
+
+
+def optimised(excerpt: Excerpt, bench: Bench) -> tuple[list[int], list[Picture]]:
+    """(frames, what the optimiser makes of them): one of each part, by the preset that taught the networks."""
+    from tools.paint_options import PaintOptions
+    from tools.paint_style import read_painting
+    from tools.style_patches import Easel
+
+    at = list(excerpt.cuts)[:AIM_FRAMES]
+    width, height = excerpt.size
+    easel = Easel([read_painting(bench.painting())], PaintOptions(preset="draft", threads=1), (height, width))
+    return at, [easel.stylise(excerpt.frames[n]).picture for n in at]
+
+
+def ablation_rows(without: Side, with_: Side, plain: float, told: str) -> list[Row]:
+    """The rows. plain: the film's own E_warp over 1 frame."""
+    lower = [1 - b / a if a > 0 else math.nan for a, b in zip(without.excess, with_.excess, strict=True)]
+    style, sharp = with_.style / without.style - 1, with_.sharp / without.sharp - 1
+    closed, near = min(without.closed, with_.closed), min(without.near, with_.near)
+    name = "temporal noise"
+    return [
+        Row(f"{name}, {told}: excess 1-frame E_warp of the ONNX, trained with it against without",
+            f"{lower[0]:.0%} lower ({1e4 * with_.excess[0]:.2f} and {1e4 * without.excess[0]:.2f} e-4; the film's own "
+            f"{1e4 * plain:.2f})", f"at least {LOWER:.0%} lower", lower[0] >= LOWER),
+        Row(f"{name}: style distance from the painting, the same",
+            f"{style:+.1%} ({with_.style:.2f} and {without.style:.2f} of 255)", f"within {EQUAL:.0%}", abs(style) <= EQUAL),
+        Row(f"{name}: sharpness, the same", f"{sharp:+.1%} ({with_.sharp:.2f} and {without.sharp:.2f})", f"within {EQUAL:.0%}",
+            abs(sharp) <= EQUAL),
+        Row(f"{name}: of the way from plain frame to painting that the optimiser goes, closed by each",
+            f"{with_.closed:.0%} and {without.closed:.0%}", f"at least {CLOSED:.0%} of both", closed >= CLOSED),
+        Row(f"{name}: of the plain frame's style distance from the optimiser's picture, closed by each",
+            f"{with_.near:.0%} and {without.near:.0%}", f"at least {CLOSED:.0%} of both", near >= CLOSED),
+        Row(f"{name}: excess 5-frame E_warp; content distance, with and without",
+            f"{lower[1]:.0%} lower; {with_.content:.3f} and {without.content:.3f}"),
+    ]  # fmt: skip
+
+
+def write_clip(excerpt: Excerpt, made: Sequence[Sequence[Picture]], path: Path) -> None:
+    """The plain film, without and with, one beside the other, H.264. Raises ShowError."""
+    from PIL import Image, ImageDraw
+
+    from player.recorder import Recorder
+    from player.screen.typeface import font_for
+
+    names = ("plain", "without temporal noise", "with")
+    font = font_for(names, 16)
+    width, height = (n // 2 * 2 for n in excerpt.size)
+    with Recorder(path, (3 * width, height), Fraction(24), None) as recorder:
+        for turn in range(CLIP_REPEATS):
+            for n, frame in enumerate(excerpt.frames):
+                row = Image.fromarray(np.concatenate([p[:height, :width] for p in (frame, made[0][n], made[1][n])], axis=1))
+                pen = ImageDraw.Draw(row)
+                for i, name in enumerate(names):
+                    box = pen.textbbox((i * width + 8, 6), name, font=font)
+                    pen.rectangle((box[0] - 4, box[1] - 3, box[2] + 4, box[3] + 3), fill=(0, 0, 0))
+                    pen.text((i * width + 8, 6), name, (255, 255, 255), font)
+                recorder.add(np.asarray(row), turn * len(excerpt.frames) + n)

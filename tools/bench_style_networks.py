@@ -1,0 +1,162 @@
+"""The networks of `cineml bench style`: trained by the command a user has, kept in the bench's folder, exported, and run.
+
+A network that is there, trained by the very same words, is not trained again: a bench that was stopped goes on, and its parts
+share what they need.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from player.show.problem import Problem, ShowError
+from tools.bench_style_material import Picture, demo_film, learnt_range, painting_at
+from tools.whole_file import make_folder, write_whole
+
+DONE = "bench.json"
+STYLE = "painting"
+THREADS = 2
+STEPS, SEED = 3000, 1
+FLOW_WEIGHT, SEQUENCE = 50, 2
+CLASSIC_WIDTH, CLASSIC_BLOCKS, CLASSIC_STEPS = 16, 5, 1000
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network of the bench. words: of `cineml style train` beside those that all share. teacher: another network, whose
+    teacher pictures it takes."""
+
+    name: str
+    words: tuple[str, ...] = ()
+    teacher: str = ""
+
+
+# The ablation's two have no canvas: strokes that lie still on the screen do not follow grain, and part from what moves.
+STILL = ("--steps", str(STEPS), "--canvas", "0")
+# Shifts of a pixel do the most: a network at a quarter of the size draws its phase of 4 pixels anew at every motion.
+NOISE = ("--noise-weight", "1", "--shift", "1", "--light", "0.05")
+WITHOUT = Network("without", (*STILL, "--noise-weight", "0"))
+WITH = Network("with", (*STILL, *NOISE), "without")
+PLAIN = Network("plain", ("--steps", str(STEPS)), "without")
+# Frames in a row are painted for it, so it has its own teacher pictures: half as many moments, as many pictures.
+FLOWING = Network("flowing", ("--steps", str(STEPS), "--noise-weight", "0", "--flow-weight", str(FLOW_WEIGHT), "--sequence",
+                              str(SEQUENCE), "--frames", "10"))  # fmt: skip
+# The classic network in half its width: at full width it would take most of the bench's time.
+CLASSIC = Network("classic", ("--steps", str(CLASSIC_STEPS), "--architecture", "johnson", "--width", str(CLASSIC_WIDTH),
+                              "--blocks", str(CLASSIC_BLOCKS), "--noise-weight", "0"), "without")  # fmt: skip
+NETWORKS = {n.name: n for n in (WITHOUT, WITH, PLAIN, FLOWING, CLASSIC)}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The bench's folder. quick: so few steps that it only shows that everything runs, for tests."""
+
+    work: Path
+    quick: bool = False
+
+    def painting(self) -> Path:
+        return painting_at(self.work)
+
+
+def words_of(network: Network, bench: Bench) -> list[str]:
+    """What `cineml style train` is called with, its output left out."""
+    first, last = learnt_range()
+    words = ["--film", str(demo_film()), "--style", str(bench.painting()), "--names", STYLE, "--start", f"{first}f", "--end",
+             f"{last}f", "--seed", str(SEED), *network.words]  # fmt: skip
+    if bench.quick:
+        words += ["--steps", "2", "--frames", "2", "--side", "96", "--crop", "64", "--batch", "1", "--threads", "1"]
+    return words
+
+
+def trained(network: Network, bench: Bench) -> tuple[Path, float]:
+    """(folder of the run, minutes that its training took). Raises ShowError where the command fails."""
+    from tools import style_train
+
+    words = words_of(network, bench)
+    if network.teacher:
+        words += ["--teacher", str(trained(NETWORKS[network.teacher], bench)[0])]
+    return made(bench.work / f"net_{network.name}", words, style_train.main, "style train")
+
+
+def distilled(bench: Bench, teacher: Network = CLASSIC) -> tuple[Path, float]:
+    """(folder of a student taught by the classic network, minutes). Raises ShowError."""
+    from tools import style_distill
+
+    first, last = learnt_range()
+    words = [str(trained(teacher, bench)[0]), "--film", str(demo_film()), "--start", f"{first}f", "--end", f"{last}f", "--seed",
+             str(SEED), "--steps", "2" if bench.quick else str(STEPS)]  # fmt: skip
+    if bench.quick:
+        words += ["--frames", "2", "--side", "96", "--crop", "64", "--batch", "1", "--threads", "1"]
+    return made(bench.work / "net_distilled", words, style_distill.main, "style distill")
+
+
+def made(run: Path, words: Sequence[str], command: Any, called: str) -> tuple[Path, float]:
+    """The run, made by a command where it is not there with these words. Raises ShowError."""
+    told = run / DONE
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        kept = json.loads(told.read_text(encoding="utf-8"))
+        if kept["words"] == list(words) and (run / "checkpoint").is_dir():
+            return run, float(kept["minutes"])
+    print(f"bench: {called} {run.name}", flush=True)
+    make_folder(run.parent)
+    if run.exists():
+        import shutil
+
+        shutil.rmtree(run)
+    begun_s = time.perf_counter()
+    with contextlib.redirect_stdout(sys.stderr):
+        code = command([*words, "-o", str(run)])
+    if code:
+        raise ShowError(Problem("bench style", f"cineml {called} ended with {code}", "", "see what it said above"))
+    minutes = (time.perf_counter() - begun_s) / 60
+    text = json.dumps({"words": list(words), "minutes": minutes})
+    write_whole(told, lambda part: part.write_text(text, encoding="utf-8"))
+    return run, minutes
+
+
+def exported(run: Path, size: tuple[int, int], bench: Bench, *words: str) -> Path:
+    """The run's network as ONNX for pictures of (width, height). words: more of `cineml style export`. Raises ShowError."""
+    from tools import style_export
+
+    path = bench.work / f"{run.name}_{size[0]}x{size[1]}{''.join(words).replace('-', '_')}.onnx"
+    if not path.is_file() or path.stat().st_mtime < (run / DONE).stat().st_mtime:
+        with contextlib.redirect_stdout(sys.stderr):
+            code = style_export.main([str(run), "-o", str(path), "--size", f"{size[0]}x{size[1]}", *words])
+        if code:
+            raise ShowError(Problem("bench style", f"cineml style export ended with {code}", "", "see what it said above"))
+    return path
+
+
+def stylised(model: Path, frames: Sequence[Picture]) -> tuple[list[Picture], float]:
+    """(the frames by the exported network, seconds a frame) on THREADS threads, by onnxruntime, frame by frame."""
+    net = opened(model)
+    shares = np.ones(1, np.float32)
+    net(frames[0], shares)  # the first run is slower
+    begun_s = time.perf_counter()
+    found = [net(f, shares) for f in frames]
+    return found, (time.perf_counter() - begun_s) / len(frames)
+
+
+def opened(model: Path) -> Any:
+    """(picture uint8 [H, W, 3], shares float32 [styles]) -> uint8 [H, W, 3], of an exported stylizer of the picture's size."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = THREADS
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+
+    def run(picture: Picture, shares: NDArray[np.float32]) -> Picture:
+        given = {"image": picture[None], "style": shares[None]}
+        return np.asarray(session.run(None, given)[0][0], np.uint8)
+
+    return run

@@ -1,0 +1,221 @@
+"""What `cineml style apply` is asked to make, looked at whole before anything is written, and what is left of it to do."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.util
+import json
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from player.progress import Progress
+from player.show.cut_list import CutList, Shot
+from player.show.problem import Problem, ShowError
+from player.sources.stylizer_model import stylizer_facts
+from tools.film_dataset_source import Footage, footage_at, order_notes
+from tools.keyframes_asked import check_cuts, cuts_of, range_of
+from tools.keyframes_keys import masks_of
+from tools.keyframes_output import (
+    Place,
+    differences,
+    digest_of,
+    film_problems,
+    place_of,
+    place_problems,
+    read_rows,
+    sha256_of,
+    strange_problem,
+    there,
+    versions,
+)
+from tools.keyframes_plan import frame_files
+from tools.style_apply_frames import Way, masks_by_frame
+from tools.style_apply_options import option_problems, shares_of
+
+TOOL = "cineml style apply"
+CODE = 12  # letters of a hash
+NEEDED = {"cv2": "opencv-python", "scipy": "scipy"}  # by --smooth, --keep and recurrent networks
+
+
+@dataclass(frozen=True)
+class Job:
+    """A checked command line. common: what the frames follow from. todo: film frames to make. theirs: that somebody has
+    changed, which stay. before: the record of an earlier run."""
+
+    args: argparse.Namespace
+    footage: Footage
+    cuts: CutList
+    way: Way
+    first: int
+    end: int
+    place: Place
+    files: list[str]
+    common: dict[str, Any]
+    todo: tuple[int, ...]
+    theirs: frozenset[int]
+    before: Mapping[str, Any]
+
+    @property
+    def frames(self) -> range:
+        """The film frames that are asked for."""
+        return range(self.first, self.end)
+
+
+def job_of(args: argparse.Namespace) -> Job:
+    """The command line, held against film, model and masks, and what is there already. Raises ShowError with every problem
+    that can be told at once."""
+    place = place_of(args.output)
+    found = option_problems(args) + check_cuts(args.cuts)
+    if args.film.exists():
+        files = {"the cut list": args.cuts, "the sound": args.sound, "the model": args.model}
+        found += place_problems(place, args.film, {"the masks": args.masks}, files)
+    if place.record.is_file() and not read_record(place.record):
+        found.append(Problem(str(place.record), "is there already, and is not this command's", "another -o"))
+    shares, more = checked_shares(args)
+    found += more
+    if found:
+        raise ShowError(found)
+    facts = stylizer_facts(args.model)
+    found = missing_packages(args, facts.recurrent)
+    if found:
+        raise ShowError(found)
+    footage = footage_at(args.film, args.rate)
+    first, end = range_of(args, footage)
+    cuts, said = cuts_for(args, footage, facts.recurrent)
+    masks = None
+    if args.masks is not None:
+        named, more_said = masks_of(args.masks, footage, "--masks")
+        said += more_said
+        masks = masks_by_frame(named, range(first, end))
+        if without := sum(n not in masks for n in range(first, end)):
+            said.append(f"{without} frames have no mask: taken as without a figure")
+    for line in [*order_notes([p.name for p in footage.files]), *said]:
+        print(line, flush=True)
+    return planned(args, place, footage, cuts, way_of(args, vector(facts.styles, shares), masks), first, end)
+
+
+def planned(args: argparse.Namespace, place: Place, footage: Footage, cuts: CutList, way: Way, first: int, end: int) -> Job:
+    """The job, with what is left to do. Raises ShowError where what is there does not belong to it."""
+    files = frame_files(footage)
+    if len(set(files)) < len(files):
+        name = Counter(files).most_common(1)[0][0]
+        given = f"has frames that differ only in their ending ({Path(name).stem})"
+        raise ShowError(Problem(str(footage.path), given, "one picture a frame"))
+    common = common_of(args, footage, cuts, way)
+    if place.film:  # frames of a folder may be added to; a film is as long as it is
+        common["range"] = [first, end]
+    before, rows = read_record(place.record), read_rows(place)
+    found = film_problems(place, before)
+    frames = range(first, end)
+    seen = there(place, frames, files, rows)
+    if seen.strange:
+        found.append(strange_problem(place, seen.strange))
+    other = differences(before["common"], common) if before and before.get("common") != common else ""
+    if other and not args.again:
+        found.append(Problem(f"-o {args.output}", f"was begun with other {other}", "the same options and inputs",
+                             "--again, which makes it anew, or another name"))  # fmt: skip
+    if found:
+        raise ShowError(found)
+    code = digest_of(common)[:CODE]
+    ours = frozenset() if args.again else frozenset(n for n in seen.ours if rows[n].job == code)
+    todo = tuple(n for n in frames if n not in ours and n not in seen.theirs)
+    return Job(args, footage, cuts, way, first, end, place, files, common, todo, seen.theirs, before)
+
+
+def common_of(args: argparse.Namespace, footage: Footage, cuts: CutList, way: Way) -> dict[str, Any]:
+    """What the frames follow from."""
+    masks = None
+    if way.masks is not None:
+        masks = digest_of([[n, sha256_of(m.path)] for n, m in sorted(way.masks.items())])
+    return {
+        "film": {"sha256": footage.sha256()},
+        "model": {"sha256": sha256_of(args.model)},
+        "options": {"shares": [round(float(s), 6) for s in way.shares], "amount": way.amount, "smooth": way.smooth,
+                    "keep": way.keep, "keep_amount": way.keep_amount, "mask_side": args.mask_side if masks else "",
+                    "tile": args.tile},  # fmt: skip
+        "masks": masks,
+        "cuts": [[s.start, s.end, s.into, s.in_frames, s.in_colour, s.out, s.out_frames, s.out_colour] for s in cuts.shots],
+    }
+
+
+def cuts_for(args: argparse.Namespace, footage: Footage, recurrent: bool) -> tuple[CutList, list[str]]:
+    """The cut list: given, looked for where something is carried from frame to frame, else the film as one shot. Raises
+    ShowError."""
+    if args.cuts is None and not recurrent and args.smooth == 0:
+        return CutList(footage.path.name, footage.rate, footage.frames, (Shot(1, 0, footage.frames),)), []
+
+    def small() -> Any:
+        from tools.keyframes_match import small_frames
+
+        progress = Progress(footage.frames, "frames looked at", sys.stderr)
+        return small_frames(footage, progress.at)
+
+    return cuts_of(args.cuts, footage, small)
+
+
+def missing_packages(args: argparse.Namespace, recurrent: bool) -> list[Problem]:
+    """Of the studio's packages, where they are needed."""
+    if not (args.smooth or args.keep or recurrent or args.cuts):
+        return []
+    return [Problem(TOOL, f"{package} is not installed", "", 'pip install "cineml[studio]"')
+            for name, package in NEEDED.items() if importlib.util.find_spec(name) is None]  # fmt: skip
+
+
+def inputs_in_the_way(args: argparse.Namespace) -> list[Problem]:
+    """An output that is an input."""
+    inputs = {"the film": args.film, "the model": args.model, "the cut list": args.cuts, "the sound": args.sound}
+    with contextlib.suppress(OSError):
+        for what, path in inputs.items():
+            if path is not None and path.exists() and args.output.exists() and path.samefile(args.output):
+                return [Problem(f"-o {args.output}", f"is {what}, which would be lost", "a name of its own")]
+    return []
+
+
+def checked_shares(args: argparse.Namespace) -> tuple[dict[str, float], list[Problem]]:
+    """(shares by name, what is wrong with the model's file or with --style)."""
+    try:
+        return shares_of(args.style, stylizer_facts(args.model).styles), []
+    except ShowError as e:
+        return {}, list(e.problems)
+
+
+def vector(styles: Sequence[str], shares: Mapping[str, float]) -> Any:
+    """Shares by name as the network takes them, float32 [styles]."""
+    return np.array([shares.get(name, 0.0) for name in styles], np.float32)
+
+
+def way_of(args: argparse.Namespace, shares: Any, masks: Any = None) -> Way:
+    """What is done with each frame."""
+    return Way(shares, args.amount, args.smooth, args.keep or "", args.keep_amount, masks, args.mask_side == "ground")
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """The record of an earlier run; empty where there is none of ours."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) and told.get("tool") == TOOL else {}
+
+
+def record_of(args: argparse.Namespace, shares: Mapping[str, float]) -> dict[str, Any]:
+    """Options, hashes and versions."""
+    facts = stylizer_facts(args.model)
+    options = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}
+    model = {"file": args.model.name, "sha256": sha256_of(args.model), "licence": facts.licence, "hashes": dict(facts.hashes)}
+    return {"tool": TOOL, "options": options, "shares": dict(shares), "model": model, "versions": versions()}
+
+
+def full_record(job: Job, **more: Any) -> dict[str, Any]:
+    """As it is written beside the result."""
+    shares = {n: float(s) for n, s in zip(stylizer_facts(job.args.model).styles, job.way.shares, strict=True)}
+    film = {"file": job.footage.path.name, "rate": str(job.footage.rate), "frames": job.footage.frames,
+            "range": [job.first, job.end]}  # fmt: skip
+    return {**record_of(job.args, shares), "common": job.common, "film": film, **more}

@@ -1,0 +1,170 @@
+"""`cineml style dream CONTENT --network N -o OUT`: a picture, a folder of frames or a film, as a network dreams it.
+
+What one of the network's layers answers is made louder, size by size (style_dream_picture.py). Of a film every frame begins
+with the dream of the frame before, moved as the film moves, so that what appears stays where it belongs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from player.progress import Progress
+from player.show.problem import Problem, ShowError
+from tools.style_dream_options import DreamOptions, arguments, dream_options
+from tools.style_output_options import kind_of
+
+if TYPE_CHECKING:
+    from tools.style_dream_picture import Dreamer
+    from tools.style_frames import Done
+
+TOOL = "cineml style dream"
+DONE, BAD_INPUT, STOPPED = 0, 2, 130
+
+Pixels = npt.NDArray[np.uint8]
+
+
+class DreamHand:
+    """Dreams frames, each from the one before."""
+
+    def __init__(self, dreamer: Dreamer):
+        self.dreamer = dreamer
+
+    @property
+    def back(self) -> tuple[int, ...]:
+        """One frame, unless nothing is carried."""
+        return (1,) if self.dreamer.options.carry > 0 else ()
+
+    def paint(self, number: int, frame: Pixels, before: Mapping[int, Done], told: Callable[[float], None],
+              seen: Callable[[Pixels], None]) -> Done:  # fmt: skip
+        """See style_frames.Hand."""
+        from tools.style_dream_picture import carried
+        from tools.style_frames import Done
+
+        past = None
+        if 1 in before:
+            past = carried(frame, before[1].frame, before[1].arrays["detail"].astype(np.float32))
+
+        def tick(done: int, total: int, picture: Callable[[], Pixels]) -> None:
+            told(done / total)
+            if done % self.dreamer.options.iterations == 0:
+                seen(picture())
+
+        made = self.dreamer.dream(frame, past, number, tick)
+        return Done(frame, made.picture, {"detail": made.detail.astype(np.float16)})
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The deed. Returns the exit code: 0, 2 for bad input, 130 where Ctrl-C stopped it."""
+    args = arguments().parse_args(argv)
+    picture = kind_of(args.content) == "picture"
+    try:
+        options = dream_options(args)
+        return dream_picture(args, options) if picture else dream_film(args, options)
+    except ShowError as e:
+        for problem in e.problems:
+            print(f"cineml: {problem}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print(f"\ncineml: {stopped_line(args, picture)}", file=sys.stderr)
+        return STOPPED
+
+
+def stopped_line(args: argparse.Namespace, picture: bool) -> str:
+    """What a stopped run says."""
+    if picture:
+        return "stopped; nothing was written"
+    from tools.keyframes_output import place_of
+    from tools.style_frames import stopped_words
+
+    return stopped_words(place_of(args.output))
+
+
+def dreamer_of(args: argparse.Namespace, options: DreamOptions) -> tuple[Dreamer, dict[str, Any]]:
+    """(who dreams, what all pictures follow from beside the content), after all that can be checked. Raises ShowError."""
+    import torch
+
+    from tools.style_dream_picture import Dreamer
+    from tools.style_network import network_line, read_perception
+    from tools.style_output import place_problems, read_content
+    from tools.whole_file import sha256_of
+
+    folders = {"the network": args.network} if args.network.is_dir() else {}
+    files = {"the guide": args.guide, "the cut list": args.cuts, "the sound": args.sound,
+             "the network": None if args.network.is_dir() else args.network}  # fmt: skip
+    found = place_problems(args, args.content, folders, files)
+    guide, perception = None, None
+    if not args.content.exists():
+        found.append(Problem(str(args.content), "does not exist", "a picture, a film, or a folder of its frames"))
+    try:
+        guide = None if args.guide is None else read_content(args.guide)[0]
+    except ShowError as e:
+        found += e.problems
+    try:
+        perception = read_perception(args.network, device=args.device)
+    except ShowError as e:
+        found += e.problems
+    if found or perception is None:
+        raise ShowError(found)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    print(network_line(perception), flush=True)
+    dreamer = Dreamer(perception, options, guide)
+    how = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(replace(options, layer=dreamer.layer)).items()}
+    return dreamer, {"options": how, "network": {"sha256": perception.sha256},
+                     "guide": {"sha256": None if args.guide is None else sha256_of(args.guide)}}  # fmt: skip
+
+
+def dream_picture(args: argparse.Namespace, options: DreamOptions) -> int:
+    """One picture. Raises ShowError."""
+    from tools.style_frames import Preview
+    from tools.style_output import picture_place, picture_problems, read_content, record_of, write_picture
+    from tools.whole_file import make_folder, sha256_of
+
+    dreamer, told = dreamer_of(args, options)
+    content, alpha = read_content(args.content)
+    common = {**told, "picture": {"sha256": sha256_of(args.content)}}
+    place = picture_place(args.output)
+    found, there = picture_problems(place, TOOL, common, args.again)
+    if found:
+        raise ShowError(found)
+    if there:
+        print(f"{args.output} is there already, made of the same (--again makes it anew)")
+        return DONE
+    make_folder(place.work)
+    height, width = content.shape[:2]
+    preview, progress = Preview(place.work / "preview.png"), Progress(100, "hundredths", sys.stdout)
+    print(f"{args.content.name}: {width}x{height}, layer {dreamer.layer}; {preview.path} shows how far it is", flush=True)
+    try:
+        made = DreamHand(dreamer).paint(0, content, {}, lambda share: progress.at(round(100 * share)),
+                                        lambda shown: preview.show(content, shown))  # fmt: skip
+        write_picture(place, made.picture, alpha, record_of(TOOL, args, common))
+    finally:
+        preview.clear()
+        if place.work.is_dir() and not any(place.work.iterdir()):
+            place.work.rmdir()
+    progress.done(f"{args.output}: {width}x{height}")
+    return DONE
+
+
+def dream_film(args: argparse.Namespace, options: DreamOptions) -> int:
+    """A film, or a folder of frames. Raises ShowError."""
+    from tools.style_frames import paint_frames
+    from tools.style_output import film_job, film_of
+
+    dreamer, told = dreamer_of(args, options)
+    footage, first, end = film_of(args, args.content)
+    job = film_job(TOOL, args, footage, first, end, told)
+    print(f"layer {dreamer.layer}", flush=True)
+    paint_frames(job, DreamHand(dreamer))
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

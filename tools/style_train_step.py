@@ -1,0 +1,300 @@
+"""One step of a stylizer's training. Its randomness is a function of (seed, step): a resumed run goes on exactly, and two runs
+that differ in a weight see the same crops, the same canvas and the same directions."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.perception import Perception
+from models.stylizer import CANVAS_CELLS, Stylizer
+from tools.style_losses import content_loss, gram, relative_error
+from tools.style_train_losses import (
+    Critic,
+    Disturbance,
+    broad_loss,
+    convincing_loss,
+    critic_loss,
+    disturbed,
+    flow_loss,
+    grid_loss,
+    patch_loss,
+    pixel_loss,
+    same_loss,
+    variation_loss,
+    warped,
+)
+from tools.style_train_options import Weights
+from tools.style_train_pictures import Clip
+
+WARM_STEPS = 20
+DECAY = 0.5  # the last part of the run, in which the rate falls to nothing
+CLIP = 5.0  # of the gradient's length
+CANVAS_RATE = 5.0  # times the others' rate: a crop shows a quarter of the canvas, and its values are around 1
+CRITIC_LR, CRITIC_BETAS = 0.001, (0.5, 0.99)
+BETAS = (0.9, 0.99)
+GAMMA, MOST_SATURATION = 0.1, 1.2  # of crops: the teacher's guides are luminance, so that colour is to change nothing
+
+
+class NotFiniteError(ArithmeticError):
+    """A loss that is not finite; the networks are as they were before the step."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How it is trained; style_train_options says what each is."""
+
+    weights: Weights = field(default_factory=Weights)
+    disturbance: Disturbance = field(default_factory=Disturbance)
+    batch: int = 4
+    crop: int = 128
+    lr: float = 0.002
+    average: float = 0.99
+    seed: int = 1
+    style_share: float = 0.0
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """The pictures on the training device. frames: uint8 [N, K, 3, H, W]. truth: uint8 [S, N, 3, H, W] or None. flows: float32
+    [N, K - 1, 2, H, W]. certain: float32 [N, K - 1, 1, H, W]. paintings: float32 [1, 3, h, w] 0..1 a style, for a network."""
+
+    frames: Tensor
+    truth: Tensor | None
+    flows: Tensor
+    certain: Tensor
+    paintings: tuple[Tensor, ...] = ()
+
+
+def lesson_of(clips: Sequence[Clip], truth: NDArray[np.uint8] | None, paintings: Sequence[NDArray[np.uint8]],
+              device: torch.device) -> Lesson:  # fmt: skip
+    """truth: uint8 [S, N, H, W, 3]; paintings: uint8 [h, w, 3] each."""
+    frames = torch.from_numpy(np.stack([c.frames for c in clips])).permute(0, 1, 4, 2, 3)  # [N, K, 3, H, W]
+    flows = torch.from_numpy(np.stack([c.flows for c in clips])).permute(0, 1, 4, 2, 3)  # [N, K - 1, 2, H, W]
+    certain = torch.from_numpy(np.stack([c.certain for c in clips]))[:, :, None]  # [N, K - 1, 1, H, W]
+    right = None if truth is None else torch.from_numpy(truth).permute(0, 1, 4, 2, 3).contiguous().to(device)
+    shown = tuple(torch.from_numpy(np.ascontiguousarray(p)).permute(2, 0, 1)[None].float().to(device) / 255 for p in paintings)
+    return Lesson(frames.contiguous().to(device), right, flows.contiguous().to(device), certain.to(device), shown)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Crops. frames: float32 [B, K, 3, c, c] 0..1. truth: [B, 3, c, c] or None. flows [B, K - 1, 2, c, c], certain
+    [B, K - 1, 1, c, c]. weights: [B, S], all of one style. places: (style, clip, top, left) of each."""
+
+    frames: Tensor
+    truth: Tensor | None
+    flows: Tensor
+    certain: Tensor
+    weights: Tensor
+    places: tuple[tuple[int, int, int, int], ...]
+
+
+class Training:
+    """Network, average, critic and what they learn from."""
+
+    def __init__(self, net: Stylizer, lesson: Lesson, recipe: Recipe, perception: Perception | None = None) -> None:
+        self.net, self.lesson, self.recipe, self.perception = net.train(), lesson, recipe, perception
+        self.device = lesson.frames.device
+        self.average = copy.deepcopy(net).eval().requires_grad_(False)
+        self.styles = len(net.config.styles)
+        torch.manual_seed(recipe.seed)
+        judged = recipe.weights.critic > 0 and lesson.truth is not None
+        self.critic = Critic(self.styles).to(self.device) if judged else None
+        canvas = [p for name, p in net.named_parameters() if name == "canvas"]
+        groups = [{"params": [p for name, p in net.named_parameters() if name != "canvas"], "times": 1.0},
+                  {"params": canvas, "times": CANVAS_RATE}]  # fmt: skip
+        self.optimizers = {"net": torch.optim.Adam([g for g in groups if g["params"]], lr=recipe.lr, betas=BETAS)}
+        if self.critic is not None:
+            self.optimizers["critic"] = torch.optim.Adam(self.critic.parameters(), lr=CRITIC_LR, betas=CRITIC_BETAS)
+        self.step_number = 0
+        self.grams = self.painting_grams()
+
+    def networks(self) -> dict[str, torch.nn.Module]:
+        """All that a state holds."""
+        found: dict[str, torch.nn.Module] = {"net": self.net, "average": self.average}
+        return found if self.critic is None else found | {"critic": self.critic}
+
+    def painting_grams(self) -> list[dict[str, Tensor]]:
+        """{layer: Gram matrix [1, C, C]} of each painting, as the network sees it."""
+        if self.perception is None or not self.recipe.weights.style:
+            return []
+        with torch.no_grad():
+            seen = [self.perception.features(p, self.perception.style_layers) for p in self.lesson.paintings]
+        return [{layer: gram(f) for layer, f in features.items()} for features in seen]
+
+    def step(self, progress: float) -> dict[str, float]:
+        """One step; progress: 0..1 of the run. The losses, weighted. Raises NotFiniteError, and then nothing has changed."""
+        recipe = self.recipe
+        self.prepare(progress)
+        torch.manual_seed((recipe.seed * 1_000_003 + self.step_number) % 2**62)
+        batch = self.batch()
+        self.lay(batch, torch.randint(CANVAS_CELLS, (2,)).tolist())
+        losses, made = self.losses(batch)
+        total = torch.stack(list(losses.values())).sum()
+        if not torch.isfinite(total):
+            raise NotFiniteError(", ".join(k for k, v in losses.items() if not torch.isfinite(v)))
+        optimizer = self.optimizers["net"]
+        optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        length = torch.nn.utils.clip_grad_norm_(self.net.parameters(), CLIP)
+        if not torch.isfinite(length):
+            raise NotFiniteError("the gradient")
+        optimizer.step()
+        self.follow()
+        told = {k: float(v.detach()) for k, v in losses.items()}
+        if self.critic is not None and batch.truth is not None:
+            told["critic_own"] = self.step_critic(made.detach(), batch)
+        self.step_number += 1
+        return told
+
+    def prepare(self, progress: float) -> None:
+        """What depends on how far the run is: the rate, and what learns."""
+        warm = min(1.0, (self.step_number + 1) / WARM_STEPS)
+        rate = self.recipe.lr * warm * min(1.0, max(0.01, (1 - progress) / DECAY))
+        for group in self.optimizers["net"].param_groups:
+            group["lr"] = rate * group["times"]
+        only_styles = progress < self.recipe.style_share
+        own = {id(p) for p in self.net.style_parameters()}
+        for p in self.net.parameters():
+            p.requires_grad_(not only_styles or id(p) in own)
+
+    def batch(self) -> Batch:
+        """Crops of random frames, places and styles, in another light and other colours. All draws at once, always as many."""
+        r, lesson = self.recipe, self.lesson
+        count, frames = lesson.frames.shape[:2]
+        height, width = lesson.frames.shape[3:]
+        draws = torch.rand(r.batch, 6).tolist()
+        parts: list[list[Tensor]] = [[], [], [], []]
+        places: list[tuple[int, int, int, int]] = []
+        for n, s, y, x, gamma, saturation in draws:
+            i, style = int(n * count), int(s * self.styles)
+            top, left = self.place(y, x, height, width)
+            here = (..., slice(top, top + r.crop), slice(left, left + r.crop))
+            crop = lesson.frames[i][here].float() / 255  # [K, 3, c, c]
+            grey = crop.mean(dim=1, keepdim=True)  # [K, 1, c, c]
+            crop = (grey + (crop - grey) * MOST_SATURATION * saturation).clamp(0, 1) ** (2 ** (GAMMA * (2 * gamma - 1)))
+            parts[0].append(crop)
+            if lesson.truth is not None:
+                parts[1].append(lesson.truth[style, i][here].float() / 255)  # [3, c, c]
+            parts[2].append(lesson.flows[i][here])
+            parts[3].append(lesson.certain[i][here])
+            places.append((style, i, top, left))
+        weights = F.one_hot(torch.tensor([p[0] for p in places]), self.styles).float().to(self.device)  # [B, S]
+        truth = torch.stack(parts[1]) if parts[1] else None  # [B, 3, c, c]
+        return Batch(torch.stack(parts[0]), truth, torch.stack(parts[2]), torch.stack(parts[3]), weights, tuple(places))
+
+    def place(self, y: float, x: float, height: int, width: int) -> tuple[int, int]:
+        """(top, left) of a crop; y and x 0..1, of all places in a frame."""
+        return int(y * (height - self.recipe.crop + 1)), int(x * (width - self.recipe.crop + 1))
+
+    def lay(self, batch: Batch, at: Sequence[int]) -> None:
+        """Put the canvas somewhere under the crops; at: (down, right) in cells."""
+        self.net.phases = ((at[0], at[1]),)
+
+    def losses(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
+        """(the weighted losses, the results of the first frames [B, 3, c, c])."""
+        w, first = self.recipe.weights, batch.frames[:, 0]  # [B, 3, c, c]
+        found: dict[str, Tensor] = {}
+        directions = torch.get_rng_state()  # the disturbance draws after these, so that it does not change them
+        results, others = self.results(batch)
+        torch.set_rng_state(directions)
+        made = results[0]
+        if batch.truth is not None:
+            truths = self.truths(batch) if self.net.config.recurrent else [batch.truth]
+            for result, truth in zip(results, truths, strict=False):
+                for name, weight, loss in (("broad", w.broad, broad_loss), ("pixel", w.pixel, pixel_loss),
+                                           ("patches", w.patches, patch_loss)):  # fmt: skip
+                    if weight:
+                        value = weight * loss(result, truth) / len(truths)
+                        found[name] = found[name] + value if name in found else value
+        if w.grid:
+            found["grid"] = w.grid * grid_loss(made)
+        if w.tv:
+            found["tv"] = w.tv * variation_loss(made)
+        if self.critic is not None:
+            found["critic"] = w.critic * convincing_loss(self.critic(made, batch.weights))
+        if others is not None:
+            found["noise"] = w.noise * same_loss(made, *others)
+        if w.flow and len(results) > 1:
+            steps = [flow_loss(results[k + 1], *self.before(results[k], batch, k)) for k in range(len(results) - 1)]
+            found["flow"] = w.flow * torch.stack(steps).mean()
+        if self.perception is not None:
+            found |= self.seen_losses(first, made, batch)
+        return found, made
+
+    def results(self, batch: Batch) -> tuple[list[Tensor], tuple[Tensor, tuple[int, int]] | None]:
+        """(the results of the frames in a row [B, 3, c, c] each, that of the disturbed first frame and how it was moved)."""
+        w, weights, count = self.recipe.weights, batch.weights, batch.frames.shape[1]
+        needed = count if w.flow or self.net.config.recurrent else 1
+        frames = [batch.frames[:, k] for k in range(needed)]
+        moved = (0, 0)
+        if w.noise:
+            other, moved = disturbed(frames[0], self.recipe.disturbance)
+        if not self.net.config.recurrent:
+            together = [*frames, other] if w.noise else frames
+            made = self.net(torch.cat(together), weights.repeat(len(together), 1))  # [B * count, 3, c, c]
+            results = list(made.chunk(len(together)))
+            return (results[:needed], (results[needed], moved)) if w.noise else (results, None)
+        results = [self.net(frames[0], weights)]
+        disturbed_result = (self.net(other, weights), moved) if w.noise else None
+        for k in range(needed - 1):
+            before, sure = self.before(results[k], batch, k)
+            results.append(self.net(frames[k + 1], weights, before.clamp(0, 1), sure))
+        return results, disturbed_result
+
+    def before(self, result: Tensor, batch: Batch, k: int) -> tuple[Tensor, Tensor]:
+        """(the result of frame k moved to frame k + 1 [B, 3, c, c], how certain each pixel of that is [B, 1, c, c])."""
+        found, inside = warped(result, batch.flows[:, k])
+        return found, inside * batch.certain[:, k]
+
+    def truths(self, batch: Batch) -> list[Tensor]:
+        """The teacher's picture moved along with the frames in a row."""
+        assert batch.truth is not None
+        found = [batch.truth]
+        for k in range(batch.frames.shape[1] - 1):
+            found.append(warped(found[-1], batch.flows[:, k])[0])
+        return found
+
+    def seen_losses(self, frame: Tensor, made: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Content and style in the eyes of the network (Johnson et al. 2016, equations 2 and 4)."""
+        p, w = self.perception, self.recipe.weights
+        assert p is not None
+        layers = [*(p.content_layers if w.content else ()), *(p.style_layers if w.style else ())]
+        seen = p.features(made.clamp(0, 1), layers)
+        found: dict[str, Tensor] = {}
+        if w.content:
+            with torch.no_grad():
+                wanted = p.features(frame, p.content_layers)
+            found["content"] = w.content * torch.stack([content_loss(seen[n], wanted[n]) for n in p.content_layers]).mean()
+        if w.style:
+            each = [relative_error(gram(seen[n])[b : b + 1], self.grams[s][n])
+                    for n in p.style_layers for b, (s, _, _, _) in enumerate(batch.places)]  # fmt: skip
+            found["style"] = w.style * torch.stack(each).mean()
+        return found
+
+    def step_critic(self, made: Tensor, batch: Batch) -> float:
+        """The critic's own step, on results that carry no gradient [B, 3, c, c]. Its loss."""
+        assert self.critic is not None and batch.truth is not None
+        loss = critic_loss(self.critic(made, batch.weights), self.critic(batch.truth, batch.weights))
+        optimizer = self.optimizers["critic"]
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        return float(loss.detach())
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """Move the averaged network towards the network; faster at the beginning, so that it forgets where it began."""
+        beta = min(self.recipe.average, (1 + self.step_number) / (10 + self.step_number))
+        for mean, value in zip(self.average.parameters(), self.net.parameters(), strict=True):
+            mean.data.lerp_(value, 1 - beta)
+        for kept, now in zip(self.average.buffers(), self.net.buffers(), strict=True):
+            kept.copy_(now)
