@@ -128,6 +128,14 @@ def _same_file(a: Path, b: Path) -> bool:
         return False
 
 
+def _is_of(path: Path, folder: Path) -> bool:
+    """Whether a file that is there is one of a folder's: a frame of a clip, a mask."""
+    try:
+        return folder.is_dir() and path.exists() and path.parent.samefile(folder)
+    except OSError:
+        return False
+
+
 def _is_card(path: Path) -> bool:
     from player.card import is_card  # which imports what tells of models: for --card alone
 
@@ -145,6 +153,7 @@ def output_problems(outputs: Mapping[str, Path], inputs: Mapping[str, Path]) -> 
     for i, (option, path) in enumerate(outputs.items()):
         earlier = dict(list(outputs.items())[:i])
         over = next((what for what, other in {**inputs, **earlier}.items() if _same_file(path, other)), "")
+        over = over or next((what for what, other in inputs.items() if _is_of(path, other)), "")
         if over:
             what = f"would be written over {over}" if over in inputs else f"is the file of {over} too"
             found.append(Problem(f"{option} {path}", what, "a file of its own"))

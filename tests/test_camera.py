@@ -30,7 +30,7 @@ from player.sources.frame import Frame
 from player.sources.stylizer import StylizerSource
 from player.sources.stylizer_model import styles_of
 from player.state import Latent
-from tests.numbered_film import FRAMES, RATE, SIZE, number_in, write_numbered
+from tests.numbered_film import FRAMES, RATE, SIZE, number_in, write_frames, write_numbered
 from tests.tiny_stylizer import tiny, write_tiny_stylizer
 
 SHOTS = (Shot(1, 0, 36), Shot(2, 36, 72))
@@ -42,8 +42,8 @@ def camera_show(device: str = "0", **more: Any) -> Show:
     return Show("live", Path("live.toml"), **{**settings, **more})
 
 
-def asked(source: CameraSource | StylizerSource) -> Frame:
-    layer = Layer(1, source.name, Fraction(3))
+def asked(source: CameraSource | StylizerSource, shot: int = 1) -> Frame:
+    layer = Layer(shot, source.name, Fraction(3 if shot == 1 else 40))
     return source.make(Aim(0.0, 0, (layer,), Latent()), layer)
 
 
@@ -182,6 +182,24 @@ def test_a_stylised_camera_shows_its_newest_picture_in_the_style(tmp_path: Path,
         base.close()
 
 
+def test_smoothing_never_mixes_a_cameras_pictures_across_a_cut(tmp_path: Path, quick: None) -> None:
+    from player.show.show import Stylizer
+
+    device = Device(SIZE)
+    model = write_tiny_stylizer(tmp_path / "tiny.onnx")
+    show = camera_show(source="stylizer", stylizer=Stylizer(model, over="camera", smooth=1.0))
+    base = CameraSource(show, device)
+    base.open()
+    source = StylizerSource(show, {"camera": base}, FigureMasks(show), threads=1)
+    source.open()
+    asked(source)
+    device.value += 5  # so little that the picture before counts as still
+
+    wait_until(lambda: bool((asked(source, 2).pixels == 255 - device.value).all()))
+    source.close()
+    base.close()
+
+
 def show_in(folder: Path, camera: str = '[camera]\ndevice = "film.mp4"\n') -> Path:
     write_csv(CUTS, folder / "cuts.csv")
     write_numbered(folder / "film.mp4")
@@ -205,6 +223,20 @@ def test_a_show_with_a_camera_is_played_and_not_rendered(tmp_path: Path, capsys:
     assert main(["check", str(path), "--offscreen", "--no-sound"]) == 0
     assert "negative, dim, white; 64x48 over the camera" in capsys.readouterr().out
     assert main(["play", str(path), "--offscreen", "--no-sound", "--duration", "0.5", "--stats", str(tmp_path / "s.json")]) == 0
+
+
+def test_nothing_is_written_over_a_cameras_film_or_over_a_mask(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    show = show_in(tmp_path, f'[camera]\ndevice = "{tmp_path / "cam.mp4"}"\n')
+    camera = write_numbered(tmp_path / "cam.mp4")
+    write_frames(tmp_path / "masks", range(36, 72))
+    score = tmp_path / "score.toml"
+    score.write_text(score.read_text() + "mask = 'masks'\n")
+    mask = tmp_path / "masks" / "000040.png"
+    before = camera.read_bytes(), mask.read_bytes()
+    for option, path, says in (("--record", camera, "over the show's camera"), ("--stats", mask, "over the masks of shot 2")):
+        code = main(["play", str(show), "--offscreen", "--no-sound", "--duration", "0.2", option, str(path)])
+        assert code == 2 and says in capsys.readouterr().err
+    assert before == (camera.read_bytes(), mask.read_bytes())
 
 
 def test_the_venue_names_the_rooms_camera(tmp_path: Path) -> None:

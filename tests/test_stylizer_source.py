@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +18,7 @@ from player.show.styling import played, styling_from
 from player.sources.aim import Aim, Layer, aim_at
 from player.sources.byte_mix import laid_over
 from player.sources.frame import Frame, Held
+from player.sources.stylizer import fitted
 from player.sources.stylizer_model import StylizerModel, styles_of
 from player.state import Command, advance, first_state
 from tests.numbered_film import SIZE, numbered
@@ -128,6 +130,13 @@ def test_the_films_part_of_a_padded_picture_is_what_is_stylised(model: Path) -> 
     assert np.array_equal(picture(opened(show, Padded()), show, 9), tiny(numbered(9), negative=1))
 
 
+def test_nothing_of_what_is_beside_the_films_part_bleeds_in_where_it_is_resized() -> None:
+    whole = np.zeros((100, 100, 3), np.uint8)
+    whole[20:80] = 223
+    frame = Frame(whole, 0.0, 0, 1, 0.0, "generator", (0.0, 20.0, 100.0, 60.0))
+    assert (fitted(frame, (150, 90)) == 223).all() and (fitted(frame, (64, 48)) == 223).all()
+
+
 def test_a_base_that_holds_a_frame_is_stylised_and_told(model: Path) -> None:
     class Holding(Drawn):
         def make(self, aim: Aim, layer: Layer) -> Frame:
@@ -192,6 +201,16 @@ def test_a_mask_that_goes_missing_gives_way_to_the_one_before_and_is_told(model:
     (masks / "000010.png").unlink()
     with pytest.raises(Held, match="frame 10"):
         picture(source, show, 10)
+
+
+def test_masks_that_are_lost_in_the_show_leave_the_film_and_never_stop_it(model: Path, tmp_path: Path) -> None:
+    masks = mask_folder(tmp_path / "masks")
+    show = styled_show(model, ScoreShot(2, source="stylizer"), masks={2: masks})
+    source = opened(show)
+    shutil.rmtree(masks)
+    with pytest.raises(Held) as held:
+        picture(source, show, 30)
+    assert np.array_equal(held.value.frame.pixels, numbered(30)), "as where no figure is"
 
 
 def test_laying_one_picture_over_another_is_exact_at_both_ends() -> None:

@@ -337,5 +337,7 @@ def read_show(path: Path, probe: Probe | None = None, styles_of: StylesOf | None
     show = replace(show, cues=_cues(top, show, certain, unknown), about=_about(top.table("about")))
     top.done()
     files = _files_named(data, path) | {f"the clip of shot {number}": clip for number, clip in clips.items()}
+    files |= {f"the masks of shot {number}": folder for number, folder in masks.items()}
+    files |= {"the show's camera": Path(camera.device)} if camera is not None and camera.device else {}
     problems = tuple(dict.fromkeys(found))
     return Reading(show, problems, files)

@@ -67,6 +67,8 @@ def _film_frames(camera: Camera, closing: threading.Event) -> Iterator[Any]:
     for _ in itertools.count():
         before = shown
         with av.open(camera.device) as container:
+            if not container.streams.video:
+                raise OSError("gives no picture")
             stream = container.streams.video[0]
             rate_hz = camera.rate_hz or float(stream.average_rate or 25)
             for frame in container.decode(stream):

@@ -143,7 +143,8 @@ def part_of_film(path: Path) -> tuple[range, int] | None:
 
     try:
         with av.open(str(path)) as container:
-            said = PART.fullmatch(container.metadata.get("comment", "").strip())
+            told = {key.lower(): value for key, value in container.metadata.items()}  # Matroska gives its names in capitals
+            said = PART.fullmatch(told.get("comment", "").strip())
     except (av.FFmpegError, OSError, ValueError):
         return None
     return (range(int(said[1]), int(said[2]) + 1), int(said[3])) if said is not None else None

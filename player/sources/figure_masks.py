@@ -69,7 +69,7 @@ class FigureMasks:
 
     def of(self, shot: int, number: int, frame: Frame) -> tuple[Mask, str]:
         """(uint8 [H, W], '') of a shot's film frame `number`, 255 the figure, on the pixels of a picture of it, 0 beside the
-        film's own part of it; where a mask cannot be read, the one before it, and why. Raises RuntimeError without any."""
+        film's own part of it; where a mask cannot be read, the one before it, without any no figure, and why."""
         return self.fitted(shot, number, frame.pixels.shape[:2], frame.inner)
 
     def fitted(self, shot: int, number: int, shape: tuple[int, ...], inner: Inner) -> tuple[Mask, str]:
@@ -84,7 +84,10 @@ class FigureMasks:
         if key in self._fitted:
             self._fitted.move_to_end(key)
             return self._fitted[key]
-        picture, why = reader.picture(at, placing.first)
+        try:
+            picture, why = reader.picture(at, placing.first)
+        except RuntimeError as e:  # lost during the show, which goes on without
+            return np.zeros((shape[0], shape[1]), np.uint8), str(e)
         mask = np.ascontiguousarray(picture[:, :, 0])  # grey, as read_png spreads it
         x, y, w, h = (round(v) for v in inner)
         if mask.shape != (h, w):

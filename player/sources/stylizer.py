@@ -63,8 +63,10 @@ def fitted(frame: Frame, size: tuple[int, int]) -> Pixels:
         return frame.pixels
     from PIL import Image
 
-    image = Image.fromarray(frame.pixels)
-    return np.asarray(image.resize(size, Image.Resampling.BICUBIC, box=(x, y, x + w, y + h)))
+    # Cut out first, to whole pixels: resize(box=...) looks beyond its box, and what is beside the film would bleed in.
+    left, top, right, bottom = round(x), round(y), round(x + w), round(y + h)
+    part = Image.fromarray(frame.pixels).crop((left, top, max(right, left + 1), max(bottom, top + 1)))
+    return np.asarray(part.resize(size, Image.Resampling.BICUBIC))
 
 
 def _change(now: npt.NDArray[np.uint8], before: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -182,7 +184,8 @@ class StylizerSource:
             return [self._one(aim, layer, how, number, 0)]
         if how.over == "camera":  # it has no film time: those that were seen last
             now = self._one(aim, layer, how, number, 0)
-            seen = [m for key, m in self._made.items() if isinstance(key, tuple) and key[0] == "camera" and m is not now]
+            seen = [m for key, m in self._made.items()
+                    if isinstance(key, tuple) and (key[0], key[2]) == ("camera", layer.shot) and m is not now]  # fmt: skip
             return [now, *[made for made in reversed(seen) if made.pixels.shape == now.pixels.shape][:WINDOW]]
         shot = self._show.cuts.by_number(layer.shot)
         first = shot.start if shot is not None else number
@@ -216,7 +219,9 @@ class StylizerSource:
         frame, why = None, ""
         if how.over == "camera":
             frame, why = self._below(aim, below, how.over)
-            key = ("camera", id(frame.pixels), *key[4:])  # kept in what was made, so that no other picture gets this id
+            # The array is kept in what was made, so that no other picture gets this id. The shot is in the key because nothing
+            # is smoothed across a cut.
+            key = ("camera", id(frame.pixels), layer.shot, *key[4:])
         if key in self._made:
             self._made.move_to_end(key)
             return self._made[key]
