@@ -202,6 +202,16 @@ def test_a_show_renders_each_frame_in_its_styles_mixed_with_the_film(tmp_path: P
         assert float(pixels.mean()) == pytest.approx(coded(float(light.mean())), abs=1.8), frame
 
 
+def test_the_shipped_show_plays_its_network_in_both_styles(repo: Path, small_screen: Offscreen) -> None:
+    path = repo / "show_configs" / "style.toml"
+    if not (repo / "show_configs" / "style" / "stylizer.onnx").exists():
+        pytest.skip("needs the demo's stylizer: make demo-style")
+    show = load_show(path, probe_film, styles_of)
+    oil, woodcut = (rendered(show, small_screen, first, 1)[0].astype(int) for first in (200, 400))
+    assert np.ptp(oil, axis=2).mean() > 25, "oil has colour, where the film is grey"
+    assert np.abs(np.diff(woodcut.mean(axis=2), axis=1)).mean() > np.abs(np.diff(oil.mean(axis=2), axis=1)).mean(), "lines"
+
+
 def test_a_render_is_the_same_again_and_from_any_frame(tmp_path: Path, small_screen: Offscreen) -> None:
     mask_folder(tmp_path / "masks")
     rows = ROW + "style = [[24, 'negative'], [40, 'dim']]\nsmooth = 0.7\nmask = 'masks'\nlook = 'step'\n"
