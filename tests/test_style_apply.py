@@ -128,6 +128,69 @@ def test_a_picture_that_is_grey_or_deep_or_clear_is_stylised_all_the_same(tmp_pa
     assert (opened(tmp_path / "grey_out.png") == opened(tmp_path / "deep_out.png")).all()
 
 
+def test_a_pictures_alpha_stays(tmp_path: Path, network: Path) -> None:
+    alpha = np.zeros((HEIGHT, WIDTH), np.uint8)
+    alpha[:, 30:] = 200
+    Image.fromarray(np.dstack([film_frame(1), alpha])).save(tmp_path / "clear.png")
+    assert run(tmp_path / "clear.png", "--model", network, "--style", "oil", "-o", tmp_path / "out.png") == 0
+    with Image.open(tmp_path / "out.png") as made:
+        assert made.mode == "RGBA" and (np.asarray(made)[..., 3] == alpha).all()
+
+
+def test_a_picture_or_a_mask_of_a_persons_is_never_written_over(
+        tmp_path: Path, network: Path, capfd: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    for name, made in (("still", film_frame(0)), ("mask", film_frame(1)[..., 0]), ("mine", film_frame(2))):
+        Image.fromarray(made).save(tmp_path / f"{name}.png")
+    (tmp_path / "held.png.json").write_text('{"mine": 1}')
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(film_frame(1)[..., 0]).save(tmp_path / "masks" / "still.png")
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    common = (tmp_path / "still.png", "--model", network, "--style", "oil")
+    for words, said in (
+        (("--masks", tmp_path / "mask.png", "-o", tmp_path / "mask.png"), "is the mask, which would be lost"),
+        (("--masks", tmp_path / "masks", "-o", tmp_path / "masks" / "still.png"), "is the mask, which would be lost"),
+        (("-o", tmp_path / "mine.png"), "is not as this command wrote it"),
+        (("-o", tmp_path / "mine.png", "--again"), "is not as this command wrote it"),
+        (("-o", tmp_path / "held.png"), "is not this command's"),
+    ):
+        assert run(*common, *words) == 2, words
+        err = capfd.readouterr().err
+        assert said in err and len(err.strip().splitlines()) == 1, err
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+def test_a_picture_is_made_anew_when_that_is_said(tmp_path: Path, network: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    Image.fromarray(film_frame(0)).save(tmp_path / "still.png")
+    out = tmp_path / "out.png"
+    common = (tmp_path / "still.png", "--model", network, "-o", out, "--style")
+    assert run(*common, "oil") == 0 and run(*common, "oil") == 0
+    assert "is there already" in capfd.readouterr().out
+    before = out.read_bytes()
+    assert run(*common, "woodcut") == 2 and "was made with other options: shares" in capfd.readouterr().err
+    assert out.read_bytes() == before
+    assert run(*common, "woodcut", "--again") == 0 and out.read_bytes() != before
+    Image.fromarray(film_frame(2)).save(out)
+    assert run(*common, "woodcut", "--again") == 2 and "is not as this command wrote it" in capfd.readouterr().err
+
+
+def test_a_file_without_sound_is_refused_before_the_first_frame(
+        tmp_path: Path, network: Path, frames: Path, capfd: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    (tmp_path / "text.wav").write_text("no sound")
+    words = (frames, "--model", network, "--style", "oil", "-o", tmp_path / "o.mp4", "--sound", tmp_path / "text.wav")
+    assert run(*words) == 2
+    err = capfd.readouterr().err
+    assert "--sound" in err and len(err.strip().splitlines()) == 1, err
+    assert not list(tmp_path.glob("o.mp4*"))
+
+
+def test_of_a_grey_film_whose_colour_is_kept_nothing_is_coloured(tmp_path: Path, network: Path) -> None:
+    grey = film_frame(1)[..., :1].repeat(3, axis=2)
+    film = write_frames(tmp_path / "film", [grey])
+    assert run(film, "--model", network, "--style", "oil", "--keep", "colour", "-o", tmp_path / "out") == 0
+    made = opened(tmp_path / "out" / "000000.png").astype(int)
+    assert np.ptp(made, axis=2).max() <= 2
+
+
 def test_amount_masks_and_sides_say_where_the_film_shows(tmp_path: Path, network: Path, frames: Path) -> None:
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     mask[:, 40:] = 255
@@ -384,6 +447,7 @@ def test_a_disk_that_is_full_stops_it_with_one_sentence(
 def test_bad_input_is_said_in_one_sentence_each(
         tmp_path: Path, network: Path, frames: Path, capfd: pytest.CaptureFixture[str]) -> None:  # fmt: skip
     still = frames / "view_0000.png"
+    (tmp_path / "text.png").write_text("no picture")
     (tmp_path / "broken.onnx").write_bytes(network.read_bytes()[:3000])
     ok = ("--model", network, "--style", "oil")
     cases: list[tuple[tuple[object, ...], str]] = [
@@ -407,6 +471,7 @@ def test_bad_input_is_said_in_one_sentence_each(
         ((still, *ok, "-o", still), "is the film, which would be lost"),
         ((still, *ok, "--end", "3f", "-o", tmp_path / "o.png"), "is for a film"),
         ((frames, *ok, "-o", network), "is the model, which would be lost"),
+        ((tmp_path / "text.png", *ok, "-o", tmp_path / "o.png"), "text.png: cannot be read as a picture (it is none"),
     ]
     before = sorted(p.name for p in tmp_path.rglob("*"))
     for words, said in cases:

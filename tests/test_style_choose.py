@@ -83,6 +83,16 @@ def test_stopped_by_hand_the_sheet_stays_and_what_is_done_is_not_done_again(
     assert choose(given, out) == 0 and len(calls) == 5
 
 
+def test_a_persons_pictures_beside_its_own_stay(given: Path, tmp_path: Path) -> None:
+    work = tmp_path / "sheet.png.work"
+    work.mkdir()
+    for name in ("mine.png", "0001.png", "half.png.part"):
+        (work / name).write_text("mine")
+    (work / f"{'0a' * 12}.png").write_text("an older run's")
+    assert choose(given, tmp_path / "sheet.png") == 0
+    assert sorted(p.name for p in work.iterdir()) == ["0001.png", "half.png.part", "mine.png"]
+
+
 def test_strokes_have_the_share_of_the_picture_that_they_have_in_the_film(given: Path) -> None:
     footage = footage_at(given / "film.mp4")
     args = arguments().parse_args(["f", "--styles", "s", "-o", "o.png"])

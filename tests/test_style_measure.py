@@ -281,6 +281,35 @@ def test_the_report_never_lies_among_the_frames_nor_in_place_of_a_file(films: Pa
     assert file.read_text() == "mine" and "is a file" in capsys.readouterr().err
 
 
+def test_the_highest_peak_is_on_the_plot() -> None:
+    from matplotlib.figure import Figure
+
+    from tools.style_measure_plot import draw_panel
+
+    axes = Figure().subplots()
+    values = [1.0] * 400 + [90.0] + [-3.0]
+    draw_panel(axes, "title", range(len(values)), None, [values], ["one"])
+    low, high = axes.get_ylim()
+    assert high > 90 and low < -3 and axes.get_legend() is None
+
+
+@pytest.mark.parametrize("name", ["report.html", "plot.png", "measure.json"])
+def test_a_report_of_another_tool_or_person_stays(name: str, films: Path, tmp_path: Path,
+                                                  capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    (tmp_path / name).write_text('{"tool": "another"}')
+    assert measure(films / "original", films / "steady", "--cuts", films / "cuts.csv", "-o", tmp_path) == 2
+    said = capsys.readouterr().err
+    assert f"{name}: is there already, and is not this command's" in said and said.count("\n") == 1
+    assert [p.name for p in tmp_path.iterdir()] == [name] and (tmp_path / name).read_text() == '{"tool": "another"}'
+
+
+def test_a_report_of_its_own_is_made_anew(films: Path, tmp_path: Path) -> None:
+    words = (films / "original", films / "steady", "--cuts", films / "cuts.csv", "--worst", 0, "-o", tmp_path)
+    assert measure(*words) == 0
+    (tmp_path / "notes.txt").write_text("mine")
+    assert measure(*words) == 0 and (tmp_path / "notes.txt").read_text() == "mine"
+
+
 def test_ctrl_c_leaves_the_older_report(films: Path, report: Path, monkeypatch: pytest.MonkeyPatch,
                                         capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
     before = {p.name: p.read_bytes() for p in report.iterdir()}

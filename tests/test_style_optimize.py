@@ -95,6 +95,15 @@ def test_a_picture_of_a_persons_is_never_written_over(given: Path, tmp_path: Pat
     assert "not as this command wrote it" in capsys.readouterr().err and out.read_bytes() == before
 
 
+def test_of_a_grey_picture_whose_colour_is_kept_nothing_is_coloured(given: Path, tmp_path: Path) -> None:
+    grey = scene(0)[..., :1].repeat(3, axis=2)
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    assert paint(given, str(tmp_path / "grey.png"), tmp_path / "out.png", "--keep", "colour") == 0
+    with Image.open(tmp_path / "out.png") as picture:
+        made = np.asarray(picture).astype(int)
+    assert np.ptp(made, axis=2).max() <= 2 and np.ptp(made) > 20
+
+
 @pytest.mark.parametrize("kind", ["alpha", "grey", "deep", "odd"])
 def test_pictures_and_paintings_of_every_kind_are_taken(kind: str, given: Path, tmp_path: Path) -> None:
     photo = scene(0)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
+import io
 import json
 import os
 import sys
@@ -14,13 +16,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from player.progress import Progress
 from player.show.problem import Problem, ShowError
 from player.sources.stylizer_model import stylizer_facts
 from tools.film_dataset_png import png
-from tools.film_dataset_source import picture_of
 from tools.keyframes_film import sound_of, write_film
-from tools.keyframes_keys import read_mask
+from tools.keyframes_keys import has_alpha, laid, read_mask, read_rgba
 from tools.keyframes_output import digest_of, read_rows, sha256_of, write_record, write_table
 from tools.style_apply_frames import PngWriter, Styled, finished, write_frames
 from tools.style_apply_job import (
@@ -31,6 +34,9 @@ from tools.style_apply_job import (
     inputs_in_the_way,
     job_of,
     missing_packages,
+    picture_common,
+    picture_problems,
+    picture_record,
     record_of,
     vector,
     way_of,
@@ -68,32 +74,59 @@ def one_picture(args: argparse.Namespace) -> int:
     shares, more = checked_shares(args)
     if found + more:
         raise ShowError(found + more)
-    picture = picture_of(args.film)
+    masked = None if args.masks is None else picture_mask(args.masks, args.film)
+    common = picture_common(args, shares, masked)
+    found, there = picture_problems(args, common)
+    if found:
+        raise ShowError(found)
+    if there:
+        print(f"{args.output} is there already, made with the same options (--again makes it anew)")
+        return DONE
+    picture, alpha = read_content(args.film)
     model = opened(args, picture.shape[1::-1])
     try:
         masks = None
-        if args.masks is not None:
-            masks = picture_mask(args.masks, args.film, picture.shape[1::-1])
+        if masked is not None:
+            masks = read_mask(masked, picture.shape[1::-1])
             masks = 255 - masks if args.mask_side == "ground" else masks
         way = way_of(args, vector(model.styles, shares))
         made = finished(model.run(picture, way.shares), picture, way, masks)
     finally:
         model.close()
-    write_whole(args.output, lambda part: part.write_bytes(png(made, 4)))
-    record = {**record_of(args, shares), "output_sha256": sha256_of(args.output)}
-    write_record_at(args.output.with_name(args.output.name + ".json"), record)
+    data = png(made, 4) if alpha is None else png_with(made, alpha)
+    # The record first: a picture that lies there without one counts as a person's.
+    record = {**record_of(args, shares), "common": common, "output_sha256": hashlib.sha256(data).hexdigest()}
+    write_record_at(picture_record(args), record)
+    write_whole(args.output, lambda part: part.write_bytes(data))
     print(f"{args.output}: {made.shape[1]}x{made.shape[0]}, {said_of(shares)}")
     return DONE
 
 
-def picture_mask(folder: Path, picture: Path, size: tuple[int, int]) -> Any:
+def read_content(path: Path) -> tuple[Any, Any]:
+    """(uint8 [H, W, 3] upright, its alpha [H, W] where it hides anything). What lies under a transparent part is white.
+    Raises ShowError."""
+    rgba = read_rgba(path)
+    picture, _ = laid(rgba, "white", lambda: rgba[..., :3])
+    return picture, rgba[..., 3] if has_alpha(rgba) else None
+
+
+def png_with(picture: Any, alpha: Any) -> bytes:
+    """A PNG of uint8 [H, W, 3] with its alpha [H, W]."""
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.fromarray(np.dstack([picture, alpha])).save(out, "PNG")
+    return out.getvalue()
+
+
+def picture_mask(folder: Path, picture: Path) -> Path:
     """The mask of one picture: a file, or the one of the same name in a folder. Raises ShowError."""
     path = folder
     if folder.is_dir():
         path = next((p for p in sorted(folder.iterdir()) if p.stem == picture.stem), folder / f"{picture.stem}.png")
     if not path.is_file():
         raise ShowError(Problem(f"--masks {folder}", f"holds no mask named {picture.stem}", "the picture's name, or a file"))
-    return read_mask(path, size)
+    return path
 
 
 # --- a film

@@ -32,6 +32,8 @@ Pixels = NDArray[np.uint8]  # [H, W, 3]
 HELD = 6  # stylised frames that are remembered
 SMOOTHED_TONES = 0.7  # of the neighbours' broad tones at the full strength of --smooth, as in keyframes_shot.py
 WAITING = 4  # frames that wait to be written
+# Sigma: colour to the pixel, else strokes keep rainbow fringes; of light and dark only what is broader than they are.
+COARSE_PX = {"colour": 0.0, "luminance": 4.0}
 LEVEL = 1  # of zlib: packing costs less than stylising
 
 
@@ -134,7 +136,7 @@ def finished(made: Pixels, film: Pixels, way: Way, mask: Pixels | None) -> Pixel
     if way.keep:
         from tools.keyframes_keep import Keep, kept
 
-        made = kept(made, film, Keep(way.keep, way.keep_amount))
+        made = kept(made, film, Keep(way.keep, way.keep_amount, COARSE_PX[way.keep]))
     if mask is None and way.amount == 1:
         return made
     share: Any = np.float32(way.amount)

@@ -21,6 +21,7 @@ from player.show.problem import Problem, ShowError
 from player.sources.stylizer_model import stylizer_facts
 from tools.film_dataset_source import Footage, footage_at, order_notes
 from tools.keyframes_asked import check_cuts, cuts_of, range_of
+from tools.keyframes_film import sound_problems
 from tools.keyframes_keys import masks_of
 from tools.keyframes_output import (
     Place,
@@ -36,7 +37,7 @@ from tools.keyframes_output import (
     versions,
 )
 from tools.keyframes_plan import frame_files
-from tools.style_apply_frames import Way, masks_by_frame
+from tools.style_apply_frames import COARSE_PX, Way, masks_by_frame
 from tools.style_apply_options import option_problems, shares_of
 
 TOOL = "cineml style apply"
@@ -76,6 +77,7 @@ def job_of(args: argparse.Namespace) -> Job:
     if args.film.exists():
         files = {"the cut list": args.cuts, "the sound": args.sound, "the model": args.model}
         found += place_problems(place, args.film, {"the masks": args.masks}, files)
+    found += sound_problems(args.sound)
     if place.record.is_file() and not read_record(place.record):
         found.append(Problem(str(place.record), "is there already, and is not this command's", "another -o"))
     shares, more = checked_shares(args)
@@ -139,7 +141,7 @@ def common_of(args: argparse.Namespace, footage: Footage, cuts: CutList, way: Wa
         "model": {"sha256": sha256_of(args.model)},
         "options": {"shares": [round(float(s), 6) for s in way.shares], "amount": way.amount, "smooth": way.smooth,
                     "keep": way.keep, "keep_amount": way.keep_amount, "mask_side": args.mask_side if masks else "",
-                    "tile": args.tile},  # fmt: skip
+                    "tile": args.tile, **({"coarse_px": COARSE_PX[way.keep]} if way.keep == "colour" else {})},  # fmt: skip
         "masks": masks,
         "cuts": [[s.start, s.end, s.into, s.in_frames, s.in_colour, s.out, s.out_frames, s.out_colour] for s in cuts.shots],
     }
@@ -170,12 +172,54 @@ def missing_packages(args: argparse.Namespace, recurrent: bool) -> list[Problem]
 
 def inputs_in_the_way(args: argparse.Namespace) -> list[Problem]:
     """An output that is an input."""
-    inputs = {"the film": args.film, "the model": args.model, "the cut list": args.cuts, "the sound": args.sound}
     with contextlib.suppress(OSError):
+        mask = args.masks
+        if mask is not None and mask.is_dir():
+            mask = next((p for p in sorted(mask.iterdir()) if p.stem == args.film.stem), None)
+        inputs = {"the film": args.film, "the model": args.model, "the mask": mask, "the cut list": args.cuts,
+                  "the sound": args.sound}  # fmt: skip
         for what, path in inputs.items():
             if path is not None and path.exists() and args.output.exists() and path.samefile(args.output):
                 return [Problem(f"-o {args.output}", f"is {what}, which would be lost", "a name of its own")]
     return []
+
+
+def picture_record(args: argparse.Namespace) -> Path:
+    """The record of a picture."""
+    output: Path = args.output
+    return output.with_name(output.name + ".json")
+
+
+def picture_common(args: argparse.Namespace, shares: Mapping[str, float], mask: Path | None) -> dict[str, Any]:
+    """What a picture follows from. Raises ShowError."""
+    keep_px = {"coarse_px": COARSE_PX[args.keep]} if args.keep == "colour" else {}
+    return {
+        "picture": {"sha256": sha256_of(args.film)},
+        "model": {"sha256": sha256_of(args.model)},
+        "options": {"shares": {n: round(s, 6) for n, s in shares.items()}, "amount": args.amount, "keep": args.keep or "",
+                    "keep_amount": args.keep_amount, "mask_side": args.mask_side if mask else "", "tile": args.tile, **keep_px},
+        "masks": None if mask is None else sha256_of(mask),
+    }  # fmt: skip
+
+
+def picture_problems(args: argparse.Namespace, common: Mapping[str, Any]) -> tuple[list[Problem], bool]:
+    """(what is in the way of a picture, whether it is there already as it is asked for). Raises ShowError."""
+    record, output = picture_record(args), args.output
+    before = read_record(record)
+    if record.exists() and not before:
+        return [Problem(str(record), "is there already, and is not this command's", "another -o")], False
+    if output.is_dir():
+        return [Problem(f"-o {output}", "is a folder", "the name of a picture")], False
+    if not output.exists():
+        return [], False
+    if before.get("output_sha256") != sha256_of(output):
+        return [Problem(f"-o {output}", "is there already, and is not as this command wrote it", "another name")], False
+    known = before.get("common")
+    other = differences(known if isinstance(known, dict) else {}, dict(common))
+    if other and not args.again:
+        return [Problem(f"-o {output}", f"was made with other {other}", "the same options and inputs",
+                        "--again, which makes it anew, or another name")], False  # fmt: skip
+    return [], not other and not args.again
 
 
 def checked_shares(args: argparse.Namespace) -> tuple[dict[str, float], list[Problem]]:

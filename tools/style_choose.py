@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -40,6 +41,7 @@ PACKAGES = ("cineml", "numpy", "numba", "opencv-python", "pillow", "av")
 MOST_STYLES = 200
 TRIED = 5  # frames that each column's is chosen from: the one in which most is to be seen
 LEAST_SCALE = 0.1
+CELL = re.compile(r"[0-9a-f]{24}\.png(\.part)?")  # a picture that is kept on the way
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -180,7 +182,7 @@ def tried(args: argparse.Namespace, footage: Footage, small: Mapping[int, Pixels
     from tools.style_patches import Easel
 
     size = next(iter(small.values())).shape[:2]
-    progress = Progress(100 * len(candidates) * len(small), "hundredths of a picture", sys.stdout)
+    progress = Progress(100 * len(candidates) * len(small), "pictures", sys.stdout, 100)
     rows: list[Row] = []
     done = 0
     title = f"{footage.path.name} in the strokes of {args.styles.name}, preset {args.preset}"
@@ -256,10 +258,11 @@ def record_of(args: argparse.Namespace, footage: Footage, frames: Mapping[int, P
 
 
 def clear(work: Path) -> None:
-    """The sheet is whole: its pictures are on it."""
+    """The sheet is whole: its pictures are on it. Nothing else that lies there is removed."""
     with contextlib.suppress(OSError):
-        for path in [*work.glob("*.png"), *work.glob("*.png.part")]:
-            path.unlink(missing_ok=True)
+        for path in work.glob("*.png*"):
+            if CELL.fullmatch(path.name):
+                path.unlink(missing_ok=True)
         work.rmdir()
 
 

@@ -139,7 +139,7 @@ def dream_picture(args: argparse.Namespace, options: DreamOptions) -> int:
         return DONE
     make_folder(place.work)
     height, width = content.shape[:2]
-    preview, progress = Preview(place.work / "preview.png"), Progress(100, "hundredths", sys.stdout)
+    preview, progress = Preview(place.work / "preview.png"), Progress(100, "picture", sys.stdout, 100)
     print(f"{args.content.name}: {width}x{height}, layer {dreamer.layer}; {preview.path} shows how far it is", flush=True)
     try:
         made = DreamHand(dreamer).paint(0, content, {}, lambda share: progress.at(round(100 * share)),

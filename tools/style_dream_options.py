@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from player.show.problem import Problem, ShowError
+from tools.style_gatys_options import WHERE_VGG
 from tools.style_output_options import add_output_arguments, output_option_problems
 
 Keep = Literal["colour", "shadow"]
-EXAMPLES = """examples:
+EXAMPLES = f"""examples:
   cineml style dream still.png --network checkpoint --layer b32 -o dream.png
   cineml style dream film.mp4 --network vgg19-dcbb9e9d.pth --layer relu4_3 --cuts cuts.csv --keep colour -o dream.mp4
   cineml style dream film.mp4 --network checkpoint --guide orchid.jpg --start 10s --end 14s --keep shadow -o frames
@@ -21,8 +22,10 @@ A layer's own answers are made louder: fine layers dream of strokes and textures
 middle one is taken; a name that is none (--layer x) lists all. With --guide the dream goes towards what that picture shows.
 Of a film every frame begins with the dream of the frame before, moved as the film moves. Stopped by Ctrl-C, the same command
 goes on.
-The network is VGG19's file, which is never fetched by itself, or the folder of a checkpoint of cineml gan train, whose
-discriminator has seen nothing but the film; random weights dream of nothing."""
+The network is VGG19's file, or the folder of a checkpoint of cineml gan train, whose discriminator has seen nothing but the
+film; random weights dream of nothing.
+
+{WHERE_VGG}"""
 
 
 @dataclass(frozen=True)

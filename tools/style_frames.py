@@ -29,7 +29,7 @@ from tools.paint_choice import Part
 from tools.style_output import FilmJob, Pixels, Plan, Seen, plan_of, read_record, write_record
 from tools.whole_file import make_folder, sha256_of, write_whole
 
-HUNDREDTHS_UP_TO = 24  # frames: fewer are counted in hundredths, so that progress is seen within one
+HUNDREDTHS_UP_TO = 24  # frames: fewer are counted in tenths, so that progress is seen within one
 SEEN_EVERY_S = 2.0
 # What a shot leaves on the way, by the names that it gives: nothing else there is ours to remove.
 SHOT, KEPT = re.compile(r"s[0-9]{4,}-[0-9a-f]{12}"), re.compile(r"f[0-9]{6,}\.npz(?:\.part)?")
@@ -89,7 +89,7 @@ def paint_frames(job: FilmJob, hand: Hand) -> Plan:
     begin(job, plan)
     parts = [(part, [f for f in plan.todo if part.start <= f < part.end]) for part in job.parts]
     fine = 100 if len(plan.todo) <= HUNDREDTHS_UP_TO else 1
-    progress = Progress(fine * len(plan.todo), "hundredths of a frame" if fine > 1 else "frames", sys.stdout)
+    progress = Progress(fine * len(plan.todo), "frames", sys.stdout, fine)
     preview = Preview(job.place.work / "preview.png")
     if plan.todo:
         width, height = job.footage.size

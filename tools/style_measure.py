@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from player.progress import Progress
 from player.show.film import format_timecode
-from player.show.problem import ShowError
+from player.show.problem import Problem, ShowError
 from tools.film_dataset import version_of
 from tools.film_dataset_source import Footage, footage_at
 from tools.keyframes_suggest_shots import Span, cuts_of, range_of, spans_of
@@ -38,7 +38,9 @@ from tools.style_measure_plot import Worst, moment, plot_png, worst_png
 from tools.style_steadiness import STEPS, Shown, Speed, Steadiness, mean, steadiness, worst_of
 from tools.whole_file import check_folder, make_folder, sha256_of, write_whole
 
+TOOL = "cineml style measure"
 DONE, BAD_INPUT, STOPPED = 0, 2, 130
+FILES = ("measure.json", "frames.csv", "shots.csv", "plot.png", "report.html", "worst.png")
 WHOLE = 1 << 40  # frames of a span: none is divided
 APART = 12  # frames between two worst moments
 LESS_SHARP = 0.8  # of the original's sharpness: below, a film is said to be blurred
@@ -93,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def job_of(args: argparse.Namespace, out: TextIO) -> Job:
     """Everything checked and read that costs little. Raises ShowError with all that can be said at once."""
-    problems = option_problems(args)
+    problems = option_problems(args) + foreign_problems(output_of(args))
     try:
         check_folder(output_of(args))
     except ShowError as e:
@@ -124,6 +126,24 @@ def job_of(args: argparse.Namespace, out: TextIO) -> Job:
     return Job(args, original, stylised, spans, laid, first, last, Path(os.path.abspath(output_of(args))))
 
 
+def foreign_problems(output: Path) -> list[Problem]:
+    """Files in the report's places that no measurement has written."""
+    there = [name for name in FILES if (output / name).exists()]
+    if not there or is_ours(output / "measure.json"):
+        return []
+    given = f"is there already, and is not this command's{' (there are others)' if len(there) > 1 else ''}"
+    return [Problem(str(output / there[0]), given, "another -o")]
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is the numbers of an earlier measurement."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(told, dict) and told.get("tool") == TOOL
+
+
 def measure(job: Job, out: TextIO) -> dict[str, Any]:
     """Measures, writes everything, says it, and returns what --json prints. Raises ShowError."""
     threads = job.args.threads or os.cpu_count() or 1
@@ -141,7 +161,7 @@ def measure(job: Job, out: TextIO) -> dict[str, Any]:
     worst = worst_moments(job, found)
     about = (f"Frames {job.first} to {job.last - 1} of {job.original.path.name}, {len(job.spans)} shots, "
              f"{job.original.size[0]} x {job.original.size[1]}.")  # fmt: skip
-    told = {"tool": "cineml style measure", "original": job.original.path.name, "range": [job.first, job.last],
+    told = {"tool": TOOL, "original": job.original.path.name, "range": [job.first, job.last],
             "films": plain(films), "shots": [plain({"shot": s.shot, "start": s.start, "end": s.end, "films": n})
                                              for s, n in shots], "blurred": plain([asdict(b) | {"by_blur": b.by_blur}
                                                                                    for b in blurs]),
@@ -249,10 +269,10 @@ def write_all(job: Job, found: Steadiness, films: dict[str, Numbers], shots: Seq
     options = {k: [p.name for p in v] if isinstance(v, list) else v.name if isinstance(v, Path) else v
                for k, v in vars(job.args).items()}  # fmt: skip
     record = {**told, "options": options, "sha256": hashes, "versions": versions}
-    files: dict[str, bytes] = {
+    files: dict[str, bytes] = {  # the first says whose the others are
+        "measure.json": (json.dumps(record, indent=1) + "\n").encode(),
         "frames.csv": frames_csv(job, found).encode(), "shots.csv": shots_csv(shots).encode(), "plot.png": plot,
-        "report.html": page(title, films, called, notes, plot, worst, about).encode(),
-        "measure.json": (json.dumps(record, indent=1) + "\n").encode()}  # fmt: skip
+        "report.html": page(title, films, called, notes, plot, worst, about).encode()}  # fmt: skip
     if worst:
         files["worst.png"] = worst_png(worst, names)
     make_folder(job.output)

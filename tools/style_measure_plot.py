@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Picture = NDArray[np.uint8]
 PICTURE_PX = 320
 MOST_POINTS = 1500
+LEGEND_LETTERS = 150  # in a line of it
 # Differences of 0 to 1 as colour, small ones spread; what does not count is blue.
 HEAT = np.array([[0, 0, 0], [150, 50, 0], [240, 160, 30], [255, 255, 235]], np.float32)
 HEAT_AT = np.array([0, 0.1, 0.3, 0.7])
@@ -83,11 +84,16 @@ def plot_png(found: Steadiness, names: Sequence[str], cuts: Sequence[int], frame
         ("sharpness, levels a pixel", [s.frame for s in found.stills], [s.sharp[0] for s in found.stills],
          [[s.sharp[f + 1] for s in found.stills] for f in films]),
     )  # fmt: skip
-    for axes, (title, at, own, made) in zip(figure.subplots(len(panels), 1), panels, strict=True):
+    rows = figure.subplots(len(panels), 1)
+    for axes, (title, at, own, made) in zip(rows, panels, strict=True):
         draw_panel(axes, title, at, own, made, names)
         for cut in cuts:
             axes.axvline(cut - 0.5, color="#6a6a6a", linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
         axes.set_xlim(frames[0] - 0.5, frames[1] - 0.5)
+    # Outside, above all panels: within one it would lie over the very peaks that are looked for.
+    columns = max(1, min(4, LEGEND_LETTERS // (6 + max(len(n) for n in names))))
+    figure.legend(*rows[0].get_legend_handles_labels(), loc="outside upper right", ncols=columns, facecolor=PANEL,
+                  edgecolor=PANEL, labelcolor=INK_HEX, fontsize=9)
     axes.set_xlabel("film frame; dashed lines are cuts", color=BEFORE)
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=100, facecolor=DARK, metadata={"Software": None})
@@ -104,11 +110,9 @@ def draw_panel(axes: Axes, title: str, at: Sequence[int], own: Sequence[float] |
         axes.plot(*thinned(at, values), color=colour, linewidth=1.2, label=name, marker="o" if len(at) < 3 else "")
     every = np.array([v for line in (*made, own or ()) for v in line if np.isfinite(v)])
     if len(every):
-        top, low = float(np.percentile(every, 99.5)), min(0.0, float(np.percentile(every, 0.5)))
-        axes.set_ylim(1.15 * low, max(1.35 * top, 1e-6))  # with room for the names
+        axes.set_ylim(1.15 * min(0.0, float(every.min())), max(1.1 * float(every.max()), 1e-6))
     axes.locator_params(axis="x", integer=True)
     axes.set_title(title, color=INK_HEX, loc="left", fontsize=11)
-    axes.legend(facecolor=PANEL, edgecolor=PANEL, labelcolor=INK_HEX, fontsize=9, loc="upper right", ncols=4)
 
 
 def thinned(at: Sequence[int], values: Sequence[float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -119,8 +119,12 @@ def asked_for(args: argparse.Namespace) -> Asked:
         for note in painting.notes:
             print(f"{path.name}: {note}", flush=True)
     keep = None if args.keep is None else Keep(args.keep, args.keep_amount)
+    if keep is not None and keep.what == "colour":
+        keep = replace(keep, coarse_px=0.0)  # to the pixel, or strokes keep rainbow fringes
     weights = weights_of(args)
     how: dict[str, Any] = {name: getattr(args, name) for name in ("method", "keep", "keep_amount", "one_by_one")}
+    if args.keep == "colour":
+        how["coarse_px"] = 0.0
     perception = None
     if args.method == "gatys":
         from tools.style_network import network_line, read_perception
@@ -154,7 +158,7 @@ def paint_picture(args: argparse.Namespace) -> int:
         print(f"{args.output} is there already, made of the same (--again makes it anew)")
         return DONE
     make_folder(place.work)
-    preview, progress = Preview(place.work / "preview.png"), Progress(100, "hundredths", sys.stdout)
+    preview, progress = Preview(place.work / "preview.png"), Progress(100, "picture", sys.stdout, 100)
     print(f"{args.content.name}: {width}x{height}; {preview.path} shows how far it is", flush=True)
     try:
         hand = asked.hand((height, width), masks, None)
