@@ -206,6 +206,21 @@ def test_bad_input_is_said_in_one_sentence_each_and_nothing_is_written(
     assert not (tmp_path / "s.onnx").exists()
 
 
+def test_a_model_or_a_text_of_somebody_else_is_not_written_over(
+        tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    other, text = tmp_path / "synthesis.onnx", tmp_path / "new.onnx.json"
+    model = build(lively(), Frame((48, 32)), {"cineml": json.dumps({"kind": "stylegan2"})})
+    other.write_bytes(model.SerializeToString())
+    text.write_text('{"mine": 1}')
+    before = {p: p.read_bytes() for p in (other, text)}
+    for out, said in ((other, "is no stylizer of this command's"), (tmp_path / "new.onnx", "is not this command's")):
+        assert run(checkpoint, "-o", out) == 2
+        told = capsys.readouterr().err
+        assert said in told and len(told.splitlines()) == 1
+    assert {p: p.read_bytes() for p in before} == before and not (tmp_path / "new.onnx").exists()
+    assert run(checkpoint, "-o", tmp_path / "s.onnx") == 0 and run(checkpoint, "-o", tmp_path / "s.onnx") == 0
+
+
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = (checkpoint / "model.safetensors").read_bytes()
     (checkpoint / "model.safetensors").write_bytes(data[:-100])

@@ -112,17 +112,20 @@ def test_a_run_leaves_a_network_previews_a_log_and_a_report(film: Path, painting
     assert "cineml style export" in capsys.readouterr().out
 
 
-def test_the_optimiser_paints_what_nobody_has_painted_and_another_run_takes_it(film: Path, paintings: list[Path],
-                                                                               tmp_path: Path) -> None:  # fmt: skip
+def test_the_optimiser_paints_what_nobody_has_painted_and_another_run_takes_it(
+        film: Path, paintings: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
     first, second = tmp_path / "a", tmp_path / "b"
     assert style_train.main(words(film, paintings[:1], first, "--steps", "1")) == 0
     painted = sorted((first / "teacher" / "across_strokes").iterdir())
     assert [p.name for p in painted] == ["000001.png", "000004.png"]
     mine = Image.new("RGB", (SIDE + 8, SIDE), (255, 0, 0))
     mine.save(painted[0])
-    assert style_train.main(words(film, paintings, second, "--steps", "1", "--teacher", str(first))) == 0
+    assert style_train.main(words(film, paintings, second, "--steps", "1", "--teacher", str(first), "--seed", "2")) == 0
     assert (second / "teacher" / "across_strokes" / "000001.png").read_bytes() == painted[0].read_bytes()
     assert (second / "teacher" / "down" / "000004.png").is_file()
+    more = ["--steps", "1", "--teacher", str(first), "--scale", "0.5"]
+    assert style_train.main(words(film, paintings[:1], tmp_path / "c", *more)) == 2
+    assert "was painted otherwise (styles across_strokes differ)" in capsys.readouterr().err and not (tmp_path / "c").exists()
 
 
 def test_a_resumed_run_is_the_run_that_was_never_stopped(film: Path, paintings: list[Path], tmp_path: Path) -> None:
@@ -184,11 +187,13 @@ def test_a_loss_that_is_no_number_stops_the_run_with_the_last_snapshot(film: Pat
     assert issubclass(NotFiniteError, ArithmeticError) and (run / "report.html").is_file()
 
 
-def test_from_another_run_only_the_styles_learn_at_first(film: Path, paintings: list[Path], run: Path, tmp_path: Path) -> None:
+def test_from_another_run_only_the_styles_learn_at_first(film: Path, paintings: list[Path], run: Path, tmp_path: Path,
+                                                         capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
     assert style_train.main(words(film, paintings, run, "--steps", "1")) == 0
     paint(tmp_path / "next", ["down", "new"], [1, 4])
     assert style_train.main(words(film, paintings, tmp_path / "next", "--names", "down,new", "--steps", "2", "--from", str(run),
-                                  "--style-share", "1")) == 0  # fmt: skip
+                                  "--style-share", "1", "--width", "8", "--architecture", "johnson")) == 0  # fmt: skip
+    assert "its own architecture student, width 4 is taken" in capsys.readouterr().out
     (old, before, _), (net, config, about) = load_stylizer(run), load_stylizer(tmp_path / "next")
     assert config.styles == ("down", "new") and before.width == config.width and about["run"]["from"] == "run"
     own = {id(p) for p in net.style_parameters()}
@@ -308,6 +313,72 @@ def test_a_file_in_the_runs_place_and_a_run_that_is_there_are_refused(film: Path
     before = (run / "state.safetensors").read_bytes()
     assert style_train.main(words(film, paintings, run, "--steps", "1")) == 2
     assert (run / "state.safetensors").read_bytes() == before and "holds a run already" in capsys.readouterr().err
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_inputs_and_folders_of_others_are_not_written_over(film: Path, paintings: list[Path], tmp_path: Path,
+                                                           capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    project, gan = tmp_path / "project", tmp_path / "gan"
+    (project / "styles").mkdir(parents=True)
+    mine = project / "styles" / "down.png"
+    mine.write_bytes(paintings[1].read_bytes())
+    gan.mkdir()
+    (gan / "options.json").write_text('{"options": {}}')
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for path in film.iterdir():
+        (frames / path.name).write_bytes(path.read_bytes())
+    before = everything(tmp_path)
+    cases = [(film, [mine], project, "holds the painting down"), (film, paintings, project, "holds styles, and no run of"),
+             (film, paintings, gan, "an options.json that is not this command's"),
+             (frames, paintings, frames, "holds the film"),
+             (frames, paintings, frames / "run", "among the film's frames")]  # fmt: skip
+    for source, styles, run, said in cases:
+        assert style_train.main(words(source, styles, run, "--steps", "1")) == 2
+        told = capsys.readouterr().err.strip()
+        assert said in told and len(told.splitlines()) == 1
+    assert style_distill.main([str(gan), "--film", str(film), "-o", str(project)]) == 2
+    assert "holds styles, and no run of" in capsys.readouterr().err
+    assert everything(tmp_path) == before and not (frames / "run").exists()
+
+
+def test_a_run_of_another_command_is_not_resumed(film: Path, paintings: list[Path], run: Path, tmp_path: Path,
+                                                 capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    assert style_train.main(words(film, paintings, run, "--steps", "1")) == 0
+    student = tmp_path / "student"
+    student.mkdir()
+    (student / "state.safetensors").write_bytes(b"")
+    (student / "options.json").write_text(json.dumps({"options": {"film": str(film)}, "run": {"tool": style_distill.TOOL}}))
+    capsys.readouterr()
+    for command, here, owner in ((style_distill.main, run, "train"), (style_train.main, student, "distill")):
+        first = [str(run / "teacher"), "--film", str(film)] if command is style_distill.main else []
+        assert command([*first, "-o", str(here), "--resume"]) == 2
+        told = capsys.readouterr().err.strip()
+        assert f"holds a run of cineml style {owner}" in told and len(told.splitlines()) == 1
+
+
+def test_a_teacher_that_is_none_leaves_nothing(film: Path, paintings: list[Path], tmp_path: Path,
+                                               capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    assert style_train.main(words(film, paintings, tmp_path / "new", "--steps", "1", "--teacher", str(tmp_path / "no"))) == 2
+    assert "holds no painted frames" in capsys.readouterr().err and not (tmp_path / "new").exists()
+
+
+def test_a_loss_that_is_no_number_before_the_first_snapshot_loses_no_step(film: Path, paintings: list[Path], run: Path,
+                                                                          capsys: pytest.CaptureFixture[str],
+                                                                          monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    kept = Training.losses
+
+    def bad(self: Training, batch):  # type: ignore[no-untyped-def]
+        found, made = kept(self, batch)
+        return (found | {"patches": found["patches"] * torch.nan}, made) if self.step_number == 1 else (found, made)
+
+    monkeypatch.setattr(Training, "losses", bad)
+    assert style_train.main(words(film, paintings, run, "--steps", "6")) == 2
+    assert "snapshot of step 1 is kept" in capsys.readouterr().err
+    assert load_stylizer(run)[2]["run"]["steps"] == 1 and state_of(run)
 
 
 def test_painted_frames_of_another_size_or_film_are_refused(film: Path, paintings: list[Path], run: Path, tmp_path: Path,

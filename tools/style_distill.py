@@ -36,12 +36,15 @@ from tools.style_train_canvas import planes_for
 from tools.style_train_losses import Disturbance
 from tools.style_train_options import Weights
 from tools.style_train_pictures import Clip, Pixels, frame_file, read_clips, read_record
+from tools.style_train_place import place_problems
 from tools.style_train_run import Plan, Run
 from tools.style_train_step import Recipe, lesson_of
 from tools.train_machine import chosen_device, is_out_of_memory, keep_freed_memory
 from tools.train_run import STOPPED
 from tools.train_snapshot import write_json
 from tools.whole_file import check_folder, make_folder, writing
+
+TOOL = "cineml style distill"
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,13 @@ def clips_of(args: argparse.Namespace, teacher: Teacher) -> tuple[list[Clip], Pi
     return clips, truth
 
 
+def check_place(args: argparse.Namespace) -> None:
+    """Raises ShowError where the student's folder holds an input or something of somebody else's."""
+    found = [] if args.resume else place_problems(args.output, TOOL, args.film, {"the teacher": args.teacher})
+    if found:
+        raise ShowError(found)
+
+
 def distill(args: argparse.Namespace) -> int:
     """Set up, learn, report. Raises ShowError and CheckpointError."""
     device = chosen_device(args.device)
@@ -126,6 +136,7 @@ def distill(args: argparse.Namespace) -> int:
         torch.set_num_threads(args.threads)
     keep_freed_memory()
     check_folder(args.output)
+    check_place(args)
     teacher = teacher_at(args.teacher)
     canvas = args.canvas
     if canvas is None:
@@ -177,7 +188,7 @@ def set_up(args: argparse.Namespace, teacher: Teacher, student: Stylizer, clips:
     distilling = Distilling(student, lesson, recipe, features, (args.outputs_weight, args.features_weight))
     told = {k: v for k, v in teacher.about.get("run", {}).items() if isinstance(v, str | int | float)}
     about: dict[str, Any] = {
-        "run": {"tool": "cineml style distill", "film": args.film.name, "seed": args.seed, "torch": torch.__version__,
+        "run": {"tool": TOOL, "film": args.film.name, "seed": args.seed, "torch": torch.__version__,
                 "distilled_from": str(teacher.about.get("sha256", "the optimiser")), "teacher_tool": told.get("tool", "")},
         "licence": str(teacher.about.get("licence", "")), "hashes": dict(teacher.about.get("hashes", {}))}  # fmt: skip
     run = Run(args.output, distilling, Plan(args.steps, args.minutes, args.snapshot_steps), about)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from player.show.problem import Problem, ShowError
+from tools.style_train_place import foreign_problems
 
 STATE, OPTIONS = "state.safetensors", "options.json"
 NOT_STORED = ("teacher", "output", "resume", "dry_run")
@@ -60,6 +61,8 @@ def options_from(argv: Sequence[str] | None) -> argparse.Namespace:
     p = arguments()
     args = p.parse_args(argv)
     if args.resume:
+        if (args.output / OPTIONS).exists() and (found := foreign_problems(args.output, "cineml style distill")):
+            raise ShowError(found)
         path: Path = args.output / OPTIONS
         try:
             told = json.loads(path.read_text(encoding="utf-8"))["options"]

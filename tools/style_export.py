@@ -35,6 +35,7 @@ from tools.style_fold import as_tensor, difference, folded, styled_layers
 from tools.train_source import film_range
 from tools.whole_file import output_problems, sha256_of, write_whole
 
+TOOL = "cineml style export"
 DONE, BAD_INPUT, STOPPED = 0, 2, 130
 MAX_LEVELS = 1  # an 8-bit picture may differ by a rounding
 MAX_CHANGED = 0.02  # share of its values that may round the other way
@@ -208,7 +209,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def exported(args: argparse.Namespace) -> None:
     """All of it. Raises ShowError."""
     path = args.output if args.output is not None else args.run / "stylizer.onnx"
-    found = option_problems(args) + output_problems(path, (".onnx",))
+    found = option_problems(args) + (output_problems(path, (".onnx",)) or foreign_problems(path))
     if found:
         raise ShowError(found)
     net, about = stylizer_at(args.run)
@@ -225,6 +226,31 @@ def exported(args: argparse.Namespace) -> None:
     print(f"{path}  {made.size / 1e6:.2f} MB  differs from torch by {made.levels:g} levels of 255 at most, {made.mean:.4f} on "
           "average")  # fmt: skip
     write_record(args, path, made, about, options)
+
+
+def foreign_problems(path: Path) -> list[Problem]:
+    """A file in the place of the model or of its record that this command did not write."""
+    found, record = [], path.with_name(path.name + ".json")
+    if path.exists() and not is_stylizer(path):
+        found.append(Problem(str(path), "is there already, and is no stylizer of this command's", "another -o"))
+    if record.exists():
+        try:
+            told = json.loads(record.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            told = None
+        if not isinstance(told, dict) or told.get("tool") != TOOL:
+            found.append(Problem(str(record), "is there already, and is not this command's", "another -o"))
+    return found
+
+
+def is_stylizer(path: Path) -> bool:
+    """Whether a file is a model whose metadata call it a stylizer."""
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+        told = json.loads({p.key: p.value for p in model.metadata_props}.get(KEY, ""))
+    except Exception:  # whatever protobuf finds wrong
+        return False
+    return isinstance(told, dict) and told.get("kind") == "stylizer"
 
 
 def stylizer_at(run: Path) -> tuple[Stylizer, dict[str, Any]]:
@@ -289,7 +315,7 @@ def write_record(args: argparse.Namespace, path: Path, made: Exported, about: Ma
                  options: ExportOptions) -> None:  # fmt: skip
     """NAME.onnx.json: options, hashes, differences and versions beside the file. Raises ShowError."""
     record = {
-        "tool": "cineml style export",
+        "tool": TOOL,
         "options": {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()} | asdict(options),
         "weights_sha256": about.get("sha256", ""),
         "fold_film_sha256": sha256_of(args.fold) if args.fold is not None and args.fold.is_file() else None,

@@ -32,8 +32,9 @@ from tools.paint_options import PaintOptions
 from tools.paint_style import Painting, read_painting, scaled
 from tools.style_train_canvas import lay_strokes, planes_for
 from tools.style_train_losses import Disturbance
-from tools.style_train_options import OPTIONS, options_from, stored_options, weights_of
-from tools.style_train_pictures import Clip, Pixels, painted, read_clips
+from tools.style_train_options import OPTIONS, arguments, options_from, stored_options, weights_of
+from tools.style_train_pictures import Clip, Pixels, paint_seed, painted, read_clips, read_record
+from tools.style_train_place import place_problems
 from tools.style_train_run import Plan, Run
 from tools.style_train_step import Recipe, Training, lesson_of
 from tools.style_train_transfer import start_like
@@ -42,6 +43,7 @@ from tools.train_run import STOPPED
 from tools.train_snapshot import write_json, write_picture
 from tools.whole_file import check_folder, make_folder, writing
 
+TOOL = "cineml style train"
 PACKAGES = ("cineml", "torch", "numpy", "opencv-python", "numba")
 
 
@@ -73,6 +75,7 @@ def train(args: argparse.Namespace) -> int:
         torch.set_num_threads(args.threads)
     keep_freed_memory()
     check_folder(args.output)
+    check_place(args)
     paintings = paintings_of(args)
     config, net = network_of(args)
     perception = None
@@ -91,10 +94,9 @@ def train(args: argparse.Namespace) -> int:
     if args.dry_run:
         print("dry run: nothing was written")
         return 0
-    make_folder(args.output)
-    keep_paintings(args, paintings, height * width)
     film_sha256 = footage.sha256()
     truth = None if args.no_optimiser else teacher_pictures(args, clips, paintings, film_sha256)
+    make_folder(args.output)
     shown = [scaled(p, height * width, args.scale).picture for _, p in paintings] if perception is not None else []
     disturbance = Disturbance(args.noise, args.noise_share, args.shift, args.light)
     recipe = Recipe(weights_of(args), disturbance, args.batch, crop, args.lr, args.average, args.seed,
@@ -109,6 +111,7 @@ def train(args: argparse.Namespace) -> int:
     with writing(args.output):
         write_json(args.output / OPTIONS, {"options": stored_options(args), **about, "python": platform.python_version(),
                                            "versions": {name: version_of(name) for name in PACKAGES}})  # fmt: skip
+    keep_paintings(args, paintings, height * width)
     try:
         code = run.train()
     finally:
@@ -116,6 +119,16 @@ def train(args: argparse.Namespace) -> int:
     if code == 0:
         print(f"{args.output / 'report.html'}; next: cineml style export {shlex.quote(str(args.output))} -o stylizer.onnx")
     return code
+
+
+def check_place(args: argparse.Namespace) -> None:
+    """Raises ShowError where the run's folder holds an input or something of somebody else's. Painted frames may lie there."""
+    begun = ("frames", "styles") if read_record(args.output / "teacher") is not None else ()
+    sources = {f"the painting {name}": path for name, path in zip(args.names_of, args.style, strict=True)}
+    sources["the network that judges"] = args.network
+    found = [] if args.resume else place_problems(args.output, TOOL, args.film, sources, args.like, ("teacher", *begun))
+    if found:  # whose a run is that is resumed, its options have said
+        raise ShowError(found)
 
 
 def paintings_of(args: argparse.Namespace) -> list[tuple[str, Painting]]:
@@ -137,8 +150,10 @@ def paintings_of(args: argparse.Namespace) -> list[tuple[str, Painting]]:
 def keep_paintings(args: argparse.Namespace, paintings: Sequence[tuple[str, Painting]], area_px: int) -> None:
     """styles/NAME.png: the paintings as they are laid, which measurements compare with. Raises ShowError."""
     with writing(args.output):
-        for name, painting in paintings:
-            write_picture(args.output / "styles" / f"{name}.png", scaled(painting, area_px, args.scale).picture)
+        for (name, painting), source in zip(paintings, args.style, strict=True):
+            path = args.output / "styles" / f"{name}.png"
+            if not (path.exists() and path.samefile(source)):
+                write_picture(path, scaled(painting, area_px, args.scale).picture)
 
 
 def network_of(args: argparse.Namespace) -> tuple[StylizerConfig, Stylizer]:
@@ -152,12 +167,22 @@ def network_of(args: argparse.Namespace) -> tuple[StylizerConfig, Stylizer]:
         return config, Stylizer(config)
     if args.like is not None:
         net = start_like(args.like, args.names_of)
+        if other := unused(args, net.config):
+            print(f"--from {args.like}: its own {', '.join(other)} is taken, not what is asked for", flush=True)
         return net.config, net
     classic = args.architecture == "johnson"
     config = StylizerConfig(args.architecture, args.width or (32 if classic else 16), args.blocks or (5 if classic else 8),
                             tuple(args.names_of), args.norm, args.recurrent,
                             planes_for(len(args.names_of)) if args.canvas is None else args.canvas)  # fmt: skip
     return config, Stylizer(config)
+
+
+def unused(args: argparse.Namespace, config: StylizerConfig) -> list[str]:
+    """What of another network's form differs from what is asked for, as 'width 16'."""
+    own = arguments()
+    asked = {name: getattr(args, name) for name in ("architecture", "width", "blocks", "norm", "recurrent", "canvas")}
+    return [f"{name} {getattr(config, name)}" for name, value in asked.items()
+            if value != own.get_default(name) and value != getattr(config, name)]  # fmt: skip
 
 
 def teacher_pictures(args: argparse.Namespace, clips: Sequence[Clip], paintings: Sequence[tuple[str, Painting]],
@@ -172,14 +197,15 @@ def teacher_pictures(args: argparse.Namespace, clips: Sequence[Clip], paintings:
 
 def paint_options(args: argparse.Namespace) -> PaintOptions:
     """How the optimiser paints."""
-    return PaintOptions(preset=args.preset, scale=args.scale, turns=args.turns, seed=args.seed, threads=args.threads)
+    return PaintOptions(preset=args.preset, scale=args.scale, turns=args.turns,
+                        seed=paint_seed(args.output, args.teacher, args.seed), threads=args.threads)  # fmt: skip
 
 
 def about_of(args: argparse.Namespace, footage: Footage, film_sha256: str,
              paintings: Sequence[tuple[str, Painting]]) -> dict[str, Any]:  # fmt: skip
     """What the checkpoint says of where it comes from."""
     run: dict[str, Any] = {
-        "tool": "cineml style train", "film": footage.path.name, "film_sha256": film_sha256, "seed": args.seed,
+        "tool": TOOL, "film": footage.path.name, "film_sha256": film_sha256, "seed": args.seed,
         "styles": ", ".join(path.name for path in args.style), "torch": torch.__version__,
         "taught_by": "a network" if args.no_optimiser else "the optimiser"}  # fmt: skip
     if args.like is not None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from player.show.problem import Problem, ShowError
+from tools.style_train_place import foreign_problems
 
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")  # of a style: it stands in addresses
 MOST_STYLES = 32
@@ -127,6 +128,8 @@ def options_from(argv: Sequence[str] | None) -> argparse.Namespace:
     p = arguments()
     args = p.parse_args(argv)
     if args.resume:
+        if (args.output / OPTIONS).exists() and (found := foreign_problems(args.output, "cineml style train")):
+            raise ShowError(found)
         told = stored(args.output)
         if args.steps is not None or args.minutes is not None:  # a new length takes the place of both
             told = {k: v for k, v in told.items() if k not in ("steps", "minutes")}

@@ -6,6 +6,7 @@ person can paint one over, and another run can take them.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -35,6 +36,7 @@ Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 RECORD = "teacher.json"
 LEAST_PX = 32
+PAINT_SEED = 1
 
 
 @dataclass(frozen=True)
@@ -131,12 +133,14 @@ def painted(clips: Sequence[Clip], paintings: Sequence[tuple[str, Painting]], op
         easel.palette = film_palette(easel.palette, curve)
     prints = {name: easel.fingerprint() for (name, _), easel in zip(paintings, easels, strict=True)}
     tones = hashlib.sha256(curve.tobytes()).hexdigest()
-    record: dict[str, object] = {"film_sha256": film_sha256, "size": [width, height], "tones": tones, "styles": prints}
-    make_folder(folder)
+    record: dict[str, object] = {"film_sha256": film_sha256, "size": [width, height], "tones": tones, "styles": prints,
+                                 "seed": options.seed}  # fmt: skip
     check_record(folder, record)
+    names = taken(other / "teacher", record) if other is not None else []
+    make_folder(folder)
     write_whole(folder / RECORD, lambda part: part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8"))
     if other is not None:
-        fetch(other / "teacher", folder, record, clips)
+        fetch(other / "teacher", folder, names, clips)
     made: list[list[Pixels]] = []
     total = len(easels) * len(clips)
     with writing(folder):
@@ -185,7 +189,7 @@ def keep_frame(path: Path, picture: Pixels) -> None:
 def check_record(folder: Path, record: dict[str, object]) -> None:
     """Raises ShowError where a folder holds painted frames of another film, size or style."""
     told = read_record(folder)
-    if told is not None and told != record:
+    if told is not None and any(told.get(key) != record[key] for key in ("film_sha256", "size", "tones", "styles")):
         given = f"holds frames painted otherwise ({', '.join(differing(told, record))} differ)"
         raise ShowError(Problem(str(folder), given, "a folder for each run", "another -o"))
 
@@ -193,7 +197,26 @@ def check_record(folder: Path, record: dict[str, object]) -> None:
 def differing(told: dict[str, object], record: dict[str, object]) -> list[str]:
     """Names of what differs between two records."""
     words = {"film_sha256": "film", "size": "size", "tones": "frames", "styles": "styles"}
-    return [word for key, word in words.items() if told.get(key) != record[key]] or ["records"]
+    found = [word for key, word in words.items() if told.get(key) != record[key]]
+    there, wanted = told.get("styles"), record["styles"]
+    if "styles" in found and isinstance(there, dict) and isinstance(wanted, dict):
+        found[-1] = " ".join(["styles", *(name for name in wanted if name in there and there[name] != wanted[name])])
+    return found or ["records"]
+
+
+def paint_seed(run: Path, other: Path | None, own: int) -> int:
+    """The seed of the painted frames: that of those in the run's folder, else of the other's, which are to be taken; it is not
+    the training's, so that trainings of several seeds have one teacher. own: the training's, for old frames that do not say."""
+    for folder in (run, other):
+        told = read_record(folder / "teacher") if folder is not None else None
+        if folder is None or told is None:
+            continue
+        seed = told.get("seed")
+        if not isinstance(seed, int):  # before it was written here, it was the training's
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                seed = json.loads((folder / "options.json").read_text(encoding="utf-8"))["options"]["seed"]
+        return seed if isinstance(seed, int) and 0 <= seed < 1 << 31 else own
+    return PAINT_SEED
 
 
 def read_record(folder: Path) -> dict[str, object] | None:
@@ -205,8 +228,8 @@ def read_record(folder: Path) -> dict[str, object] | None:
     return told if isinstance(told, dict) else None
 
 
-def fetch(source: Path, folder: Path, record: dict[str, object], clips: Sequence[Clip]) -> None:
-    """Copy another run's painted frames, style by style as far as they fit. Raises ShowError where none can."""
+def taken(source: Path, record: dict[str, object]) -> list[str]:
+    """The styles whose painted frames in another run are those wanted. Raises ShowError where there is none."""
     told = read_record(source)
     wanted = record["styles"]
     assert isinstance(wanted, dict)
@@ -218,6 +241,11 @@ def fetch(source: Path, folder: Path, record: dict[str, object], clips: Sequence
     if not names:
         given = f"{source.parent} was painted otherwise ({', '.join(differing(told, record))} differ)"
         raise ShowError(Problem("--teacher", given, "a run of the same film, size and styles"))
+    return names
+
+
+def fetch(source: Path, folder: Path, names: Sequence[str], clips: Sequence[Clip]) -> None:
+    """Copy another run's painted frames of these styles. Raises ShowError."""
     with writing(folder):
         for name in names:
             (folder / name).mkdir(exist_ok=True)

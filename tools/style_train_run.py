@@ -108,6 +108,8 @@ class Run:
                 try:
                     losses = t.step(self.progress())
                 except NotFiniteError as error:
+                    if self.kept_at < 0 < t.step_number and self.is_finite():
+                        self.snapshot()
                     raise ShowError(self.lost(str(error))) from None
                 for name, value in losses.items():
                     means[name] = 0.95 * means.get(name, value) + 0.05 * value
@@ -125,6 +127,11 @@ class Run:
                 print(f"stopped; {self.folder} goes on with the same command and --resume", flush=True)
                 return STOPPED
         return 0
+
+    def is_finite(self) -> bool:
+        """Whether every number of the networks is one."""
+        states = [net.state_dict() for net in self.training.networks().values()]
+        return all(bool(torch.isfinite(value).all()) for state in states for value in state.values())
 
     def lost(self, what: str) -> Problem:
         """A loss that is no number, said with what is kept."""
