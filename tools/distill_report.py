@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ class Report:
     kid_note: str = ""
 
 
-def in_turns(makers: list[Callable[[], Any]]) -> list[float]:
+def in_turns(makers: Sequence[Callable[[], Any]]) -> list[float]:
     """Median milliseconds of each, run in turns so that both see the same machine."""
     for make in makers:
         make()

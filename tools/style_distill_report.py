@@ -4,7 +4,6 @@ comparison.png."""
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.stylizer import Stylizer, operations, parameter_count
+from tools.distill_report import in_turns
 from tools.keyframes_measure import psnr, sharpness, style_distance
 from tools.style_distances import content_distance
 from tools.style_train_run import one_of, strip, stylised
@@ -23,7 +23,6 @@ from tools.whole_file import writing
 
 Pixels = NDArray[np.uint8]
 SIZE = (640, 480)  # of the picture that is timed
-ROUNDS, ROUNDS_S = 20, 15.0
 JUDGED = 4  # frames, spread over the film
 
 
@@ -89,19 +88,6 @@ def speeds(networks: Sequence[Stylizer], threads: int) -> tuple[list[float], str
         told = str(error).splitlines()[0] if str(error) else ""
         return in_turns(makers), f"torch, CPU ({type(error).__name__}: {told})"
 
-
-def in_turns(makers: Sequence[Callable[[], Any]]) -> list[float]:
-    """Median milliseconds of each, run in turns so that both see the same machine."""
-    for make in makers:
-        make()
-    times: list[list[float]] = [[] for _ in makers]
-    begun = time.perf_counter()
-    while len(times[0]) < ROUNDS and (time.perf_counter() - begun < ROUNDS_S or len(times[0]) < 3):
-        for make, kept in zip(makers, times, strict=True):
-            start = time.perf_counter()
-            make()
-            kept.append((time.perf_counter() - start) * 1000)
-    return [float(np.median(kept)) for kept in times]
 
 
 def measured(teacher: Stylizer | None, student: Stylizer, frames: Sequence[Pixels], truth: Sequence[Sequence[Pixels]],

@@ -138,6 +138,16 @@ def ranges_of(numbers: Iterable[int]) -> str:
     return ", ".join(words) + (" ..." if len(ends) > _SAID else "")
 
 
+def _read_once(path: Path, folders: dict[Path, FrameFolder | ShowError]) -> FrameFolder | ShowError:
+    """A folder, or why it cannot be read, out of what was read already or read now and put in."""
+    if path not in folders:
+        try:
+            folders[path] = read_folder(path)
+        except ShowError as e:
+            folders[path] = e
+    return folders[path]
+
+
 def clip_problem(path: Path, name: str, shot: Shot | None, cuts: CutList | None, at: str,
                  folders: dict[Path, FrameFolder | ShowError]) -> Problem | None:
     """Why a shot cannot play a clip, as far as names say it. name: as it stands in the score. shot and cuts: None where they
@@ -151,12 +161,7 @@ def clip_problem(path: Path, name: str, shot: Shot | None, cuts: CutList | None,
     if not is_folder:
         reason = "cannot be a file's name" if "\0" in name else file_problem(path)
         return Problem(f"{at}: clip", f"{name!r} {reason}", ALLOWED) if reason else None
-    if path not in folders:
-        try:
-            folders[path] = read_folder(path)
-        except ShowError as e:
-            folders[path] = e
-    folder = folders[path]
+    folder = _read_once(path, folders)
     if isinstance(folder, ShowError):
         p = folder.problems[0]
         return Problem(f"{at}: clip", f"{name!r} {p.given}", p.allowed, p.hint)
@@ -175,12 +180,7 @@ def mask_problem(path: Path, name: str, shots: Iterable[Shot], cuts: CutList | N
             return Problem(at, f"{name!r} {'is no folder' if path.exists() else 'is missing'}", MASKS)
     except (OSError, ValueError):
         return Problem(at, f"{name!r} cannot be a folder's name", MASKS)
-    if path not in folders:
-        try:
-            folders[path] = read_folder(path)
-        except ShowError as e:
-            folders[path] = e
-    folder = folders[path]
+    folder = _read_once(path, folders)
     if isinstance(folder, ShowError):
         p = folder.problems[0]
         return Problem(at, f"{name!r} {p.given}", MASKS, "cineml keyframes mask FILM -o FOLDER")
