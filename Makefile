@@ -3,7 +3,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 export VENV
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench demo-show demo-longer demo-style demo-film demo-generator clean set-up set-up-test
+.PHONY: help demo test lint bench demo-show demo-longer demo-style demo-masks demo-film demo-generator clean set-up set-up-test
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
@@ -50,6 +50,9 @@ demo-style: demo-film ## teaches the demo's stylizer two paintings of our own, a
 	    $(PY) -m tools.style_train --film $(FILM) --style out/paintings/oil.png out/paintings/woodcut.png -o out/style \
 	    --frames 16 --steps $(STYLE_STEPS); fi
 	$(PY) -m tools.style_export out/style -o show_configs/style/stylizer.onnx --licence CC0-1.0
+
+demo-masks: set-up-test ## draws the figures of the demo film as masks, for the demo's step printing (3 minutes)
+	$(PY) -m tools.demo_masks -o show_configs/style/masks
 
 demo-film: set-up-test ## renders the demo film, its soundtrack and its cut list into out/film
 	$(PY) -m tools.demo_film -o out/film

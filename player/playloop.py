@@ -118,11 +118,11 @@ def drained(inbox: Inbox) -> list[Command]:
 
 def _playing(state: ShowState, show: Show) -> str:
     """The source of the shot that is seen, where it has two how they are mixed, and the shares of its styles."""
-    row = show.score_shot(state.mix.shot.number)
-    total = sum(weight for _, weight in state.style_weights) or 1.0
-    styles = [f"{name} {weight / total:.2f}" for name, weight in state.style_weights if weight > 0]
+    row, under = show.score_shot(state.mix.shot.number), show.under_of(state.mix.shot.number)
+    styles = [f"{name} {share:.2f}" for name, share in state.style_shares if share > 0]
     styled = f" ({', '.join(styles)})" if "stylizer" in row.sources and styles else ""
-    return (f"{row.source} {state.source_mix:.2f} over {row.under}" if len(row.sources) > 1 else row.source) + styled
+    mixed = len(row.sources) > 1 or state.source_mix < 1
+    return (f"{row.source} {state.source_mix:.2f} over {under}" if mixed else row.source) + styled
 
 
 def overlay(state: ShowState, parts: Parts) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 from player.show.cut_list import Mix
 from player.show.parameter import LOOK, LOOK_NAMES, Value, find
 from player.show.show import Cue, Show
-from player.show.styling import NO_HAND, WINDOW, StyleHand, weights_by
+from player.show.styling import NO_HAND, WINDOW, StyleHand, played
 
 # A refresh is due at the frame it lies within this much of: show times are floats, film frames are not.
 FRAME_TOLERANCE = Fraction(1, 100_000)
@@ -93,7 +93,8 @@ class ShowState:
     show_time_s: when this picture will be seen. place: where the film (and its sound) is; picture: where the picture
     is, the same unless frozen. mix: what of the shots is seen. look: value by name of LOOK_NAMES.
     source_mix: weight of the shot's source over what lies under it; outgoing_mix: the same of a dissolve's outgoing shot.
-    style_weights: of all styles that the show knows, as score and hand give them to the shot. hand: what it asks of them.
+    style_weights: of all styles that the show knows, as the score gives them to the shot or a hand has set them; style_shares:
+    what is played of each, with what a hand adds. hand: all that it asks.
     fade, blackout, captions, volume, mute, delay_ms: see the parameters. values: every changed parameter by address.
     next_go_cue: counts GOs. cued_to: cues at film frames before this one have been fired in this loop.
     """
@@ -125,6 +126,7 @@ class ShowState:
     outgoing_mix: float = 1.0
     mix_offset: float = 0.0
     style_weights: tuple[tuple[str, float], ...] = ()
+    style_shares: tuple[tuple[str, float], ...] = ()
     hand: StyleHand = NO_HAND
     values: Mapping[str, Glide | Value] = field(default_factory=dict)
 
@@ -396,12 +398,15 @@ def _resolve(change: _Change, now_s: float, show: Show, previous: ShowState | No
     picture = previous.picture if freeze and previous is not None else place
     mix = show.cuts.mix_at(picture.frame)
     offset = mix_offset_at(values, now_s)
-    source_mix = show.score_shot(mix.shot.number).mix_at(picture.frame, offset)
+    source_mix = show.mix_at(mix.shot.number, picture.frame, offset)
     hand = hand_at(values, now_s)
-    weights: dict[str, float] = dict.fromkeys(show.styles, 0.0) if show.stylizer is not None else {}
+    weights: dict[str, float] = {}
+    shares: dict[str, float] = {}
     if show.stylizer is not None:
-        weights |= weights_by(show.shares_of(mix.shot.number, picture.frame), hand)
-    outgoing_mix = show.score_shot(mix.outgoing.number).mix_at(picture.frame, offset) if mix.outgoing is not None else 1.0
+        own = show.shares_of(mix.shot.number, picture.frame)
+        weights = dict.fromkeys(show.styles, 0.0) | own | dict(hand.weights)
+        shares = played(own, hand)
+    outgoing_mix = show.mix_at(mix.outgoing.number, picture.frame, offset) if mix.outgoing is not None else 1.0
     look_name, look = _look_values(values, mix.shot.number, now_s, show)
     held = change.key_shot == mix.shot.number
     key = str(value_at(values, "/cineml/latent/key", now_s) or "") if held else ""
@@ -417,4 +422,4 @@ def _resolve(change: _Change, now_s: float, show: Show, previous: ShowState | No
         fullscreen=flag("/cineml/window/fullscreen"), stopped=change.stopped, quit=change.quit,
         refresh=previous.refresh + 1 if previous else 0, next_go_cue=change.next_go_cue, cued_to=change.cued_to,
         key_shot=change.key_shot if key else 0, source_mix=source_mix, outgoing_mix=outgoing_mix, mix_offset=offset,
-        style_weights=tuple(weights.items()), hand=hand, values=values)
+        style_weights=tuple(weights.items()), style_shares=tuple(shares.items()), hand=hand, values=values)

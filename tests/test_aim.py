@@ -20,7 +20,8 @@ PIXELS = np.zeros((2, 2, 3), np.uint8)
 
 
 def frame_for(aim, layer, source="generator"):
-    return Frame(PIXELS, aim.show_time_s, aim.epoch, layer.shot, float(layer.film_position), source, (0, 0, 2, 2))
+    return Frame(PIXELS, aim.show_time_s, aim.epoch, layer.shot, float(layer.film_position), source, (0, 0, 2, 2),
+                 live=source == "camera")
 
 
 def takes_30_ms(source):
@@ -225,3 +226,33 @@ def test_after_a_pause_the_picture_stands_where_the_film_stands():
     show = small_show((Shot(1, 0, 240),))
     for _, state, due in simulate(show, 0.04, seconds=3, script={60: [Command("/cineml/transport/pause")]})[70:]:
         assert due.shot.a.film_position == pytest.approx(float(state.place.position), abs=0.01) and due.shot.b is None
+
+
+@pytest.mark.parametrize("refresh_hz", SCREENS)
+@pytest.mark.parametrize("asked", [("pause", None), ("rate", 0.0), ("rate", 0.1)])
+def test_a_camera_goes_on_while_the_film_stands_or_crawls(refresh_hz, asked):
+    """Its pictures are as new as while the film plays; a frozen and a stopped one stand."""
+    show = small_show((Shot(1, 0, 240),), source="camera")
+    name, value = asked
+    script = {int(2 * refresh_hz): [Command(f"/cineml/transport/{name}", value)],
+              int(4 * refresh_hz): [Command("/cineml/output/freeze", True)]}
+    seen = simulate(show, 0.005, refresh_hz, seconds=6, script=script)
+    ages = {k: [now - due.shot.a.show_time_s for now, _, due in seen[int(k * refresh_hz):int((k + 1) * refresh_hz)]]
+            for k in (1, 3, 5)}
+    assert max(ages[1]) < 0.11 and max(ages[3]) < 0.11 and min(ages[5]) > 0.9
+    made = {due.shot.a.show_time_s for _, _, due in seen[int(3 * refresh_hz):int(4 * refresh_hz)]}
+    assert len(made) == pytest.approx(min(refresh_hz, 24), abs=2), "and no more of them than the film has frames"
+
+
+def test_a_camera_that_went_on_in_a_pause_never_falls_back_behind_it():
+    show = small_show((Shot(1, 0, 240),), source="camera")
+    script = {120: [Command("/cineml/transport/pause")], 300: [Command("/cineml/transport/play")]}
+    times = [due.shot.a.show_time_s for _, _, due in simulate(show, 0.005, seconds=8, script=script)[2:]]
+    assert times == sorted(times)
+
+
+def test_a_stopped_show_makes_no_pictures_of_its_camera():
+    show = small_show(source="camera")
+    state = advance(first_state(show), [Command("/cineml/transport/stop")], 1.0, show)
+    aim = next_aim(state, None, takes_30_ms, 1 / 60, show)
+    assert next_aim(advance(state, [], 2.0, show), aim, takes_30_ms, 1 / 60, show) is None

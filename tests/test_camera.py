@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,10 +24,12 @@ from player.show.show import Camera, Show
 from player.show.venue import load_venue, with_venue
 from player.sources import camera as module
 from player.sources.aim import Aim, Layer
-from player.sources.camera import CameraSource, device_name
+from player.sources.camera import CameraSource, camera_frames, device_name
 from player.sources.figure_masks import FigureMasks
-from player.sources.film_reader import probe_film
+from player.sources.film_reader import FilmSource, probe_film, to_rgb
 from player.sources.frame import Frame
+from player.sources.inference import Inference
+from player.sources.step_print import StepPrinted
 from player.sources.stylizer import StylizerSource
 from player.sources.stylizer_model import styles_of
 from player.state import Latent
@@ -96,6 +99,26 @@ def test_a_film_file_is_played_as_a_camera_over_and_over(tmp_path: Path) -> None
         source.close()
 
 
+@pytest.mark.parametrize(("rate_hz", "wanted_hz"), [(0.0, 24.0), (50.0, 50.0)])
+def test_a_film_files_frames_come_at_its_own_pace_or_at_the_one_asked_for(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rate_hz: float, wanted_hz: float) -> None:
+    """Through the end, where it begins again, and after a frame that was slow to come."""
+    film, now = write_numbered(tmp_path / "numbered.mp4", frames=6), [100.0]
+
+    class Waiting(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            now[0] += timeout or 0.0
+            return False
+
+    monkeypatch.setattr(module.time, "perf_counter", lambda: now[0])
+    came = []
+    for k, frame in enumerate(itertools.islice(camera_frames(Camera(str(film), rate_hz=rate_hz), Waiting()), 15)):
+        came.append(now[0] - 100.0)
+        assert number_in(to_rgb(frame)) == k % 6
+        now[0] += 0.015 if k == 4 else 0.002
+    assert came == pytest.approx([k / wanted_hz for k in range(15)], abs=1e-6)
+
+
 def test_the_newest_picture_is_given_and_the_same_one_is_the_same_array(quick: None) -> None:
     device = Device()
     source = CameraSource(camera_show(), device)
@@ -156,6 +179,43 @@ def test_a_camera_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyPa
         CameraSource(camera_show(str(tmp_path / "empty.mp4"))).open()
     with pytest.raises(ShowError, match=r"camera.device: is missing; allowed: a camera's name or number"):
         CameraSource(camera_show("")).open()
+
+
+@pytest.mark.logs_error("has given no picture")
+def test_where_there_is_a_fallback_a_show_begins_without_its_camera_and_takes_it_when_it_comes(
+        quick: None, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    device = Device()
+    device.plugged, device.value = False, 77
+    show = camera_show(fallback=write_numbered(tmp_path / "numbered.mp4"))
+    inference = Inference({"camera": StepPrinted(CameraSource(show, device), show, FigureMasks(show))}, show,
+                          FilmSource(show, tmp_path / "numbered.mp4", "fallback"))  # fmt: skip
+    with caplog.at_level(logging.WARNING):
+        inference.open()
+        layer = Layer(1, "camera", Fraction(3))
+        (frame,) = inference.make_and_wait(Aim(0.0, 0, (layer,), Latent()))
+        assert frame.source == "fallback" and number_in(frame.pixels) == 3
+        device.plugged = True
+        wait_until(lambda: inference.make_and_wait(Aim(0.0, 0, (layer,), Latent()))[0].source == "camera")
+    inference.close()
+    said = [m for m in caplog.messages if "counted" not in m]
+    assert "live.toml: camera.device: '0' gives no picture (No such device); the show begins on the fallback film" in said[0]
+    assert "the camera is there" in said
+
+
+@pytest.mark.logs_error("has given no picture")
+def test_a_show_that_begins_without_its_camera_is_played_on_its_fallback(
+        tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+    path = show_in(tmp_path, '[camera]\ndevice = "/dev/video97"\n')
+    for verb in ("check", "play"):
+        more = ["--duration", "0.5"] if verb == "play" else []
+        assert main([verb, str(path), "--offscreen", "--no-sound", *more]) == 2
+        assert "'video97' gives no picture" in (says := capfd.readouterr().err) and "with a [fallback] film" in says
+    path.write_text(path.read_text() + '[fallback]\nfile = "film.mp4"\n')
+    for verb in ("check", "play"):
+        more = ["--duration", "0.5"] if verb == "play" else []
+        assert main([verb, str(path), "--offscreen", "--no-sound", *more]) == 0
+        assert sum("the show begins on the fallback film, and takes the camera when it is there" in m
+                   for m in caplog.messages) == 1 + (verb == "play")  # fmt: skip
 
 
 def test_devices_are_named_as_their_systems_name_them() -> None:

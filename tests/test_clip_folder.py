@@ -38,6 +38,14 @@ def opened(show: Show) -> ClipSource:
     return source
 
 
+def written_part(path: Path, numbers: range, whole: int, frames: int | None = None) -> Path:
+    """A film that says which frames it holds. frames: how many it really has."""
+    with Recorder(path, SIZE, RATE, comment=part_comment(numbers, whole)) as made:
+        for i in range(frames or len(numbers)):
+            made.add(numbered(numbers[0] + i), i)
+    return path
+
+
 def clip_show(*shots: int, path: Path, **more: Any) -> Show:
     return small_show(SHOTS, source="black", clips=dict.fromkeys(shots, path), **more)
 
@@ -79,17 +87,33 @@ def test_a_frames_number_is_what_tells_the_names_apart(tmp_path: Path, name: str
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
 def test_a_film_of_some_frames_of_the_film_stands_where_it_says(tmp_path: Path, suffix: str) -> None:
     """As the tools write it that stylise or paint a part: its fades are in it, and it knows where it belongs."""
-    part = tmp_path / f"part{suffix}"
-    with Recorder(part, SIZE, RATE, comment=part_comment(range(20, 60), 72)) as made:
-        for n in range(20, 60):
-            made.add(numbered(n), n - 20)
+    part = written_part(tmp_path / f"part{suffix}", range(20, 60), 72)
     clip = opened(clip_show(2, path=part))
     assert [number_in(picture_at(clip, p, 2)) for p in (24, 30, 47, 99)] == [24, 30, 47, 47]
     aim = Aim(0.0, 0, (Layer(2, "clip", Fraction(30)),), Latent())
     assert clip.make(aim, aim.layers[0]).has_transitions
     with pytest.raises(ShowError, match=r"part\.m.. holds the film's frames 20 to 59; allowed: the shot's own, 48 to 71"):
         opened(clip_show(3, path=part))
+    with pytest.raises(ShowError, match=r"holds the film's frames 20 to 59; allowed: the shot's own, 0 to 23"):
+        opened(clip_show(1, path=part))
     assert part_comment(range(72), 72) == ""
+
+
+def test_a_part_that_ends_in_the_dissolve_after_a_shot_holds_its_last_frame_there(tmp_path: Path) -> None:
+    part = written_part(tmp_path / "part.mp4", range(28), 72)
+    clip = opened(clip_show(1, path=part))
+    assert [number_in(picture_at(clip, p, 1)) for p in (0, 23, 27, 28, 31)] == [0, 23, 27, 27, 27]
+    with pytest.raises(ShowError, match=r"holds the film's frames 0 to 27; allowed: the shot's own, 24 to 47"):
+        opened(clip_show(2, path=part))
+
+
+@pytest.mark.parametrize(("numbers", "whole"), [(range(20, 60), 100), (range(20, 61), 72), (range(20, 59), 72)])
+def test_a_part_of_another_film_or_of_another_length_begins_with_its_shot(tmp_path: Path, numbers: range, whole: int) -> None:
+    """What it says of itself is not so here: the film has 72 frames, and it holds 40."""
+    clip = opened(clip_show(2, path=written_part(tmp_path / "part.mp4", numbers, whole, 40)))
+    assert [number_in(picture_at(clip, p, 2)) for p in (24, 30, 47)] == [20, 26, 43]
+    aim = Aim(0.0, 0, (Layer(2, "clip", Fraction(30)),), Latent())
+    assert not clip.make(aim, aim.layers[0]).has_transitions
 
 
 def test_frames_stand_by_the_films_numbers_and_a_shot_shows_only_its_own(tmp_path: Path) -> None:

@@ -297,6 +297,22 @@ def test_a_hung_model_never_blocks_close(told: Told, monkeypatch: pytest.MonkeyP
     told.gate.set()
 
 
+def test_what_a_hung_source_is_made_of_stays_open_at_close(told: Told, fallback: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stylizer's thread that comes back asks its film for the next frame."""
+    monkeypatch.setattr(module, "CLOSE_S", 0.05)
+    film, other = Told("film"), Told("clip")
+    told.bases = {"film": film}  # type: ignore[attr-defined]
+    inference = Inference({"film": film, "clip": other, "generator": told}, SHOW, fallback)
+    inference.open()
+    told.gate.clear()
+    inference.make(aim(1.0))
+    while not told.inside:
+        time.sleep(0.001)
+    inference.close()
+    assert told.is_open and film.is_open and not other.is_open and not fallback.is_open
+    told.gate.set()
+
+
 def test_close_closes_every_source_and_later_aims_are_ignored(told: Told, fallback: Told) -> None:
     inference = Inference({"generator": told}, SHOW, fallback)
     inference.open()

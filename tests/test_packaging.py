@@ -153,7 +153,7 @@ def test_the_wheel_carries_shaders_and_shows_and_no_tests(installed: Installed) 
     names = set(zipfile.ZipFile(installed.wheel).namelist())
     tops = {name.partition("/")[0] for name in names}
     assert tops == {"models", "player", "tools", "shaders", "show_configs", f"cineml-{PROJECT['project']['version']}.dist-info"}
-    carried = {"shaders": (".glsl", ".frag", ".vert"), "show_configs": (".toml", ".npz", ".csv", ".onnx", ".mp4")}
+    carried = {"shaders": (".glsl", ".frag", ".vert"), "show_configs": (".toml", ".npz", ".csv", ".onnx", ".mp4", ".png")}
     for folder, suffixes in carried.items():
         for path in (REPO / folder).rglob("*"):
             name = path.relative_to(REPO).as_posix()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -205,3 +207,86 @@ def test_pictures_of_another_size_begin_a_new_sum_and_never_fail() -> None:
     made = printed(show, Counted(draw=growing))
     for frame in range(24, 40):
         frame_at(made, show, frame)
+
+
+def test_moving_the_smear_by_hand_never_drops_it() -> None:
+    """Live, where what is skipped is not made: each frame on the way is smeared as far as the fader is up."""
+    show = step_show(4, 0.0)
+    made, state = printed(show), advance(first_state(show), [Command("/cineml/look/smear", 0.2, 0.0)], 0.0, show)
+    for frame in range(20):
+        fader = 0.2 + 0.04 * frame
+        state = advance(state, [Command("/cineml/look/smear", fader, 0.0)], frame / 24, show)
+        aim = replace(aim_at(state, frame / 24, show), live=True)
+        got, held = linear(made.make(aim, aim.layers[0]).pixels), frame // 4 * 4
+        lights = [linear(moving(f)) for f in range(max(held - 3, 0), held + 1)]
+        light = (sum(fader * light for light in lights[:-1]) + lights[-1]) / (1 + fader * (len(lights) - 1))
+        assert np.abs(got - light).max() < 0.006, frame
+
+
+def test_both_sources_of_a_shot_share_what_is_printed() -> None:
+    show, source = step_show(4, 1.0), Counted()
+    made, layer = printed(show, source), Layer(1, "film", Fraction(8), step=4, smear=1.0)
+    aim = Aim(0.0, 0, (layer, replace(layer, under=True)), aim_at(first_state(show), 0.0, show).latent)
+    first, second = (made.make(aim, one) for one in aim.layers)
+    assert source.asked.count(5) == 1 and first.pixels is second.pixels
+
+
+@pytest.mark.parametrize("smear", [0.0, 0.6])
+def test_a_camera_is_printed_anew_in_every_loop_and_goes_on_while_the_film_stands(smear: float) -> None:
+    """Held by the show's clock: a loop of few held frames brings none of the loop before back."""
+    count = itertools.count()
+    camera = Counted("camera", lambda frame: np.full((*SIZE[::-1], 3), next(count) % 250, np.uint8))
+    show = replace(step_show(12, smear), cuts=CutList("step", RATE, FRAMES, (Shot(1, 0, FRAMES),)), source="camera", score=None)
+    made, state = printed(show, camera), first_state(show)
+    seen: list[np.ndarray] = []
+    for frame in range(3 * FRAMES):
+        asked = [Command("/cineml/transport/pause")] if frame == 2 * FRAMES else []
+        state = advance(state, asked, frame / 24, show)
+        aim = aim_at(state, frame / 24, show)
+        seen.append(made.make(aim, aim.layers[0]).pixels)
+    assert all(np.array_equal(seen[f], seen[f - 1]) == bool(f % 12) for f in range(1, len(seen))), "each for 12 frames"
+    assert len({int(pixels[0, 0, 0]) for pixels in seen}) == 12
+    if smear:
+        before = [linear(np.full((1, 1, 3), v, np.uint8)) for v in range(25, 37)]  # one picture a frame of the show
+        light = (sum(0.6 * v for v in before[:-1]) + before[-1]) / (1 + 0.6 * 11)
+        assert linear(seen[36])[0, 0, 0] == pytest.approx(float(light[0, 0, 0]), abs=0.006)
+
+
+def test_what_a_held_frame_stands_in_for_is_told_without_smear_too() -> None:
+    class Holding(Counted):
+        def make(self, aim: Aim, layer: Layer) -> Frame:
+            raise Held(super().make(aim, layer), "a frame is missing")
+
+    show = step_show(4)
+    made = printed(show, Holding())
+    for frame in (4, 5):
+        with pytest.raises(Held, match="missing"):
+            frame_at(made, show, frame)
+
+
+def test_a_thread_that_was_given_up_on_keeps_the_source_to_itself_and_open() -> None:
+    gate, inside, closed = threading.Event(), threading.Event(), []
+
+    class Slow(Counted):
+        def make(self, aim: Aim, layer: Layer) -> Frame:
+            inside.set()
+            assert gate.wait(30)
+            return super().make(aim, layer)
+
+        def close(self) -> None:
+            closed.append(True)
+
+    show = step_show(0)
+    made = printed(show, Slow())
+    thread = threading.Thread(target=frame_at, args=(made, show, 3))
+    thread.start()
+    assert inside.wait(30)
+    with pytest.raises(RuntimeError, match="is still at a picture that was given up on"):
+        frame_at(made, show, 4)
+    made.close()
+    assert not closed
+    gate.set()
+    thread.join()
+    assert np.array_equal(frame_at(made, show, 6).pixels, moving(6))
+    made.close()
+    assert closed

@@ -237,7 +237,7 @@ def test_a_films_frames_are_decoded_once_for_the_film_and_its_stylised_self(tmp_
     with ExitStack() as stack:
         inference = make_inference(show, Opening(stack), 1, None)
         film, stylizer = inference._sources["film"], inference._sources["stylizer"]
-        assert stylizer._bases["film"] is film and isinstance(film._source, FilmSource)
+        assert stylizer.bases["film"] is film and isinstance(film._source, FilmSource)
         layers = (Layer(2, "stylizer", Fraction(30)), Layer(2, "film", Fraction(30), under=True))
         made = inference.make_and_wait(Aim(0.0, 0, layers, Latent()))
         assert [f.source for f in made] == ["stylizer", "film"] and all(f.has_transitions for f in made)

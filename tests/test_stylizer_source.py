@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from dataclasses import replace
 from fractions import Fraction
@@ -17,6 +18,7 @@ from player.show.show import Show, Stylizer
 from player.show.styling import played, styling_from
 from player.sources.aim import Aim, Layer, aim_at
 from player.sources.byte_mix import laid_over
+from player.sources.figure_masks import FigureMasks
 from player.sources.frame import Frame, Held
 from player.sources.stylizer import fitted
 from player.sources.stylizer_model import StylizerModel, styles_of
@@ -89,6 +91,42 @@ def test_a_fader_makes_a_paused_picture_anew_and_costs_other_sources_nothing(mod
     plain = replace(show, source="film")
     moved = advance(first_state(plain), [Command("/cineml/style/dim/weight", 1.0, 0.0)], 0.6, plain)
     assert aim_at(moved, 0.6, plain).hands == aim_at(first_state(plain), 0.6, plain).hands
+
+
+def test_weight_offset_and_what_is_played_are_told_each_by_itself(model: Path) -> None:
+    """So a desk that sends back what it was told changes nothing."""
+    style = styling_from({"negative": 3, "dim": 1})
+    show = styled_show(model, *(ScoreShot(n, source="stylizer", style=style) for n in (1, 2, 3)))
+    state = advance(first_state(show), [Command("/cineml/style/dim/offset", 0.5, 0.0)], 0.5, show)
+
+    def told(of: str) -> list[float]:
+        return [float(dict(told_values(state))[f"/cineml/style/{name}/{of}"]) for name in STYLES]  # type: ignore[arg-type]
+
+    assert told("weight") == [0.75, 0.25, 0.0] and told("offset") == [0.0, 0.5, 0.0] and told("share") == [0.5, 0.5, 0.0]
+    before = picture(opened(show), show, 5, Command("/cineml/style/dim/offset", 0.5, 0.0))
+    back = [Command(f"/cineml/style/{n}/weight", w, 0.0) for n, w in zip(STYLES, told("weight"), strict=True)]
+    state = advance(state, back, 0.6, show)
+    assert told("weight") == [0.75, 0.25, 0.0] and told("share") == [0.5, 0.5, 0.0]
+    assert np.array_equal(before, picture(opened(show), show, 5, Command("/cineml/style/dim/offset", 0.5, 0.0), *back))
+    state = advance(state, [Command(f"/cineml/style/{name}/weight", 0.0, 0.0) for name in STYLES]
+                    + [Command("/cineml/style/dim/offset", 0.0, 0.0)], 0.7, show)  # fmt: skip
+    assert told("weight") == [0.0, 0.0, 0.0] and told("share") == [0.75, 0.25, 0.0], "nothing left to blend: the score's own"
+
+
+def test_a_hand_mixes_a_stylised_shot_with_what_it_is_painted_over(model: Path) -> None:
+    """Without a second source in the score too, and with the score's where there is one."""
+    rows = (ScoreShot(1, source="stylizer"), ScoreShot(2, source="stylizer", over="clip", clip="c"),
+            ScoreShot(3, source="stylizer", under="black", mix=0.8))  # fmt: skip
+    show = styled_show(model, *rows)
+    for frame, under, own in ((5, "film", 1.0), (40, "clip", 1.0), (60, "black", 0.8)):
+        state = advance(first_state(show), [Command("/cineml/source/mix_offset", -0.25, 0.0)], (frame + 0.5) / 24, show)
+        assert state.source_mix == pytest.approx(own - 0.25)
+        assert dict(told_values(state))["/cineml/source/mix"] == pytest.approx(own - 0.25)
+        aim = aim_at(state, (frame + 0.5) / 24, show)
+        assert [(layer.source, layer.under) for layer in aim.layers] == [("stylizer", False), (under, True)]
+        assert f"stylizer {own - 0.25:.2f} over {under}" in playloop._playing(state, show)
+        plain = advance(first_state(show), [], (frame + 0.5) / 24, show)
+        assert len(aim_at(plain, (frame + 0.5) / 24, show).layers) == (2 if own < 1 else 1), "it costs nothing until then"
 
 
 def test_the_overlay_names_the_styles_that_are_played(model: Path) -> None:
@@ -201,6 +239,19 @@ def test_a_mask_that_goes_missing_gives_way_to_the_one_before_and_is_told(model:
     (masks / "000010.png").unlink()
     with pytest.raises(Held, match="frame 10"):
         picture(source, show, 10)
+
+
+@pytest.mark.parametrize(("numbers", "says"), [
+    (range(24, 40), "styled.toml: shot 2: mask 'masks' lacks 8 of the shot's 24 frames: 40 to 47: step printing holds"),
+    (range(4, 40), "shot 1: mask 'masks' lacks 4 of the shot's 24 frames: 0 to 3 (and 1 more shots are like this): step"),
+    (range(24, 48), "")])
+def test_masks_of_a_part_of_a_shot_are_said_where_they_are_left_out(
+        model: Path, tmp_path: Path, numbers: range, says: str, caplog: pytest.LogCaptureFixture) -> None:
+    masks = FigureMasks(styled_show(model, mask=mask_folder(tmp_path / "masks", numbers)))
+    with caplog.at_level(logging.WARNING):
+        masks.open()
+    assert len(caplog.messages) == bool(says) and says in "".join(caplog.messages)
+    assert [masks.has(shot) for shot in (1, 2, 3)] == [False, not says, False]
 
 
 def test_masks_that_are_lost_in_the_show_leave_the_film_and_never_stop_it(model: Path, tmp_path: Path) -> None:

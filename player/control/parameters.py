@@ -64,10 +64,11 @@ def told_values(state: ShowState) -> tuple[tuple[str, Value], ...]:
         if p.name != "select":
             value = state.look[p.name]
             held[p.address] = bool(value) if p.kind == "bool" else round(value) if p.kind == "int" else float(value)
-    offsets = dict(state.hand.offsets)
+    offsets, shares = dict(state.hand.offsets), dict(state.style_shares)
     for name, weight in state.style_weights:
         held[f"/cineml/style/{name}/weight"] = float(weight)
         held[f"/cineml/style/{name}/offset"] = float(offsets.get(name, 0.0))
+        held[f"/cineml/style/{name}/share"] = float(shares.get(name, 0.0))
     for name in ("smooth_offset", "mask_amount"):
         held[f"/cineml/style/{name}"] = float(getattr(state.hand, name))
     for p in LATENT:
@@ -93,6 +94,8 @@ TELLS = (
     ("/cineml/position/shot", "i", "Number of the shot, from 1."),
     ("/cineml/transport/playing", "T/F", "Whether the film runs."),
     ("/cineml/source/mix", "f", "The weight of the shot's source over what lies under it, 0 to 1; 1 where it has one source."),
+    ("/cineml/style/NAME/share", "f", "How much of this style is played in a stylised shot, 0 to 1: its weight and offset, out "
+                                      "of all."),
     ("/cineml/look/playing", "s", "The look that is seen: the selected one, or the score's own."),
     ("/cineml/reply/ADDRESS", "ss", "To whoever sent ADDRESS: a status (`rejected`, `clipped`, `noted`) and the "
                                     "reason. For a packet that is no OSC, ADDRESS is `packet`."),

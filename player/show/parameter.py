@@ -45,7 +45,8 @@ def _f(address: str, default: float, low: float, high: float, unit: str, descrip
 
 TRANSPORT = (
     Parameter("/cineml/transport/play", "trigger", None, "Play on from where the film stands."),
-    Parameter("/cineml/transport/pause", "trigger", None, "Hold picture and sound where they are."),
+    Parameter("/cineml/transport/pause", "trigger", None, "Hold picture and sound where they are; a camera goes on (freeze "
+              "holds that too)."),
     Parameter("/cineml/transport/stop", "trigger", None, "Go to the first frame and hold there, output black."),
     Parameter("/cineml/transport/go", "trigger", None, "Fire the next cue that waits for GO; with none waiting, play."),
     Parameter("/cineml/transport/seek_s", "float", 0.0, "Go to this film time.", 0.0, 86400.0, "s"),
@@ -62,7 +63,8 @@ OUTPUT = (
 )
 SOURCE = (
     _f("/cineml/source/mix_offset", 0.0, -1.0, 1.0, "",
-       "Added to the score's mix in shots that have two sources: 1 is the first alone, -1 the one under it alone."),
+       "Added to the score's mix in shots that have two sources: 1 is the first alone, -1 the one under it alone. A stylised "
+       "shot has what it is played over under it, where the score names nothing."),
 )
 LOOK = (
     Parameter("/cineml/look/select", "text", "", "Play this look of the show; empty gives the score's own look back."),

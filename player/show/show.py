@@ -172,6 +172,21 @@ class Show:
         found = self.score.by_number(number) if self.score else None
         return found or ScoreShot(number, source=self.source)
 
+    def under_of(self, number: int) -> str:
+        """What is seen through the source of shot `number` where that does not count in full: the score's `under`; of a
+        stylised shot without one, what it is played over; '' for none."""
+        row = self.score_shot(number)
+        if row.under not in ("", row.source):
+            return row.under
+        return self.styled(number).over if row.source == "stylizer" else ""
+
+    def mix_at(self, number: int, frame: int, offset: float = 0.0) -> float:
+        """Weight of a shot's source over under_of() at a film frame, 0..1 in linear light. offset: what a hand adds."""
+        row = self.score_shot(number)
+        if row.under in ("", row.source) and self.under_of(number):
+            return min(max(1.0 + offset, 0.0), 1.0)
+        return row.mix_at(frame, offset)
+
     def inputs_of(self, number: int) -> tuple[str, ...]:
         """All that must be there for shot `number`: its sources, and what a stylizer is played over."""
         return self.score_shot(number).inputs(self.stylizer.over if self.stylizer else "film")

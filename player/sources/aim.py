@@ -71,9 +71,9 @@ class Aim:
 def _of_shot(number: int, place: Place, show: Show, mix_offset: float) -> tuple[Layer, ...]:
     """What one shot shows: both of its sources only where both are seen."""
     row = show.score_shot(number)
-    mix = row.mix_at(place.frame, mix_offset)
+    mix = show.mix_at(number, place.frame, mix_offset)
     own = (Layer(number, row.source, place.position),) if mix > 0 else ()
-    return own if mix >= 1 else (*own, Layer(number, row.under, place.position, under=True))
+    return own if mix >= 1 else (*own, Layer(number, show.under_of(number), place.position, under=True))
 
 
 def layers_at(place: Place, show: Show, mix_offset: float = 0.0) -> tuple[Layer, ...]:
@@ -87,6 +87,11 @@ def layers_at(place: Place, show: Show, mix_offset: float = 0.0) -> tuple[Layer,
     if row.entry == "glide" and row.sources == out_row.sources == ("generator",):
         return (Layer(mix.shot.number, row.source, place.position, mix.outgoing.number, mix.weight),)
     return (*_of_shot(mix.shot.number, place, show, mix_offset), *_of_shot(mix.outgoing.number, place, show, mix_offset))
+
+
+def is_live(layer: Layer, show: Show) -> bool:
+    """Whether a layer shows a camera, itself or painted over: it has no film time, and goes on while the film stands."""
+    return layer.source == "camera" or (layer.source == "stylizer" and show.styled(layer.shot).over == "camera")
 
 
 def aim_at(state: ShowState, show_time_s: float, show: Show) -> Aim:
@@ -116,8 +121,9 @@ def next_aim(state: ShowState, last: Aim | None, pace_of: Callable[[str], float]
     now_s, transport = state.show_time_s, state.transport
     if not transport.playing or transport.rate == 0 or state.freeze or state.place.ended:
         aim = aim_at(state, now_s, show)  # it stands: there is time for all of it
-        return None if aim.same_picture(last) or not aim.layers else aim
-    frame_s = float(1 / (show.film.rate * transport.rate))
+        goes_on = last is not None and _camera_goes_on(state, aim, last, show)
+        return None if not aim.layers or (aim.same_picture(last) and not goes_on) else aim
+    frame_s = _frame_s(transport, last.layers if last is not None else (), show)
     last_s = _time_of(state, last, show) if last is not None and last.epoch == transport.epoch else None
     if last is not None and last_s is not None and not _lacks(state, last, last_s, show):
         made_s = sum(pace_of(layer.source) for layer in last.layers)
@@ -134,10 +140,25 @@ def next_aim(state: ShowState, last: Aim | None, pace_of: Callable[[str], float]
     return None if aim.same_picture(last) or not aim.layers else aim
 
 
+def _camera_goes_on(state: ShowState, aim: Aim, last: Aim, show: Show) -> bool:
+    """Whether it is time for another picture of a camera, as many a second as the film has, while the film stands; a picture
+    that is frozen or stopped by hand stands too."""
+    if state.freeze or state.stopped or not any(is_live(layer, show) for layer in aim.layers):
+        return False
+    now, then = (math.floor(Fraction(one.show_time_s) * show.film.rate + FRAME_TOLERANCE) for one in (aim, last))
+    return now != then
+
+
+def _frame_s(transport: Transport, layers: tuple[Layer, ...], show: Show) -> float:
+    """How long a film frame is seen; where a camera is, not longer than at the film's own rate."""
+    slow = transport.rate < 1 and any(is_live(layer, show) for layer in layers)
+    return float(1 / (show.film.rate if slow else show.film.rate * transport.rate))
+
+
 def _lacks(state: ShowState, last: Aim, last_s: float, show: Show) -> bool:
     """Whether a hand has moved the mix since the last aim, so that it leaves out a source which is seen then: what is made
     ahead is of no use, and that source is wanted at once."""
-    if not any(show.score_shot(layer.shot).under for layer in last.layers):
+    if not any(show.under_of(layer.shot) for layer in last.layers):
         return False
     wanted = layers_at(place_at(state.transport, last_s, show), show, mix_offset_at(state.values, last_s))
     made = {(layer.shot, layer.under) for layer in last.layers}
@@ -167,9 +188,12 @@ def _after(state: ShowState, last_s: float, made_s: float, refresh_s: float, sho
     layers = _of_shot(show.cuts.shot_at(place.frame).number, place, show, mix_offset_at(state.values, last_s))
     # A picture that takes longer than a refresh waits for the one before it, which has only just been begun.
     soonest_s = now_s + (refresh_s if made_s <= refresh_s else 2 * made_s)
-    frame_s = float(1 / (show.film.rate * transport.rate))
+    frame_s = _frame_s(transport, layers, show)
     slot_s = max(made_s, refresh_s)
     near_s = float(FRAME_TOLERANCE) * frame_s
+    if transport.rate < 1 and any(is_live(layer, show) for layer in layers):
+        slot_s = max(made_s, frame_s)
+        return _before_cut(transport, last_s, max(last_s + slot_s, soonest_s), soonest_s, slot_s / 2, show)
     if all(layer.source == "generator" for layer in layers) and slot_s > frame_s + near_s:
         if made_s <= refresh_s:  # each flip gets a picture of its very time
             return now_s + refresh_s * max(1, round((last_s + refresh_s - now_s) / refresh_s))

@@ -102,7 +102,8 @@ class CameraSource:
         self._thread: threading.Thread | None = None
 
     def open(self) -> None:
-        """Waits for the camera's first picture. Raises ShowError where none comes."""
+        """Waits for the camera's first picture. Where none comes, the show begins on its fallback film, and the camera is
+        taken when it is there; raises ShowError where there is none to begin on."""
         camera, where = self._show.camera, f"{self._show.path}: camera.device"
         if camera is None or not camera.device:
             raise ShowError(Problem(where, "is missing", "a camera's name or number, or a film file", 'device = "0"'))
@@ -110,18 +111,22 @@ class CameraSource:
         self._thread.start()
         self._changed.wait(FIRST_S + READ_S)
         if self._newest is None:
+            given = f"{Path(camera.device).name!r} gives no picture ({self._why or 'it does not answer'})"
+            if self._show.fallback is not None:
+                log.warning("%s: %s; the show begins on the fallback film, and takes the camera when it is there", where, given)
+                return
             self.close()
             hint = "another device, or its size and rate_hz left out" if camera.size[0] or camera.rate_hz else "another device"
-            given = f"{Path(camera.device).name!r} gives no picture ({self._why or 'it does not answer'})"
-            raise ShowError(Problem(where, given, "a camera that is there, or a film file", hint))  # fmt: skip
+            raise ShowError(Problem(where, given, "a camera that is there, or a film file",
+                                    f"{hint}; with a [fallback] film the show begins without it"))  # fmt: skip
 
     def _read(self, camera: Camera) -> None:
         """The thread: frames until it is closed, and the camera opened again whenever it is lost."""
         while not self._closing.is_set():
             try:
                 for frame in self._frames(camera, self._closing):
-                    if self._newest is not None and self._why:
-                        log.warning("the camera is back")
+                    if self._why:
+                        log.warning("the camera is %s", "back" if self._newest is not None else "there")
                     self._newest, self._why = _Newest(frame, time.perf_counter()), ""
                     self._changed.set()
                     if self._closing.is_set():
@@ -146,7 +151,7 @@ class CameraSource:
         aspect = self._show.film.aspect
         w, h = min(float(width), height * aspect), min(float(height), width / aspect)
         inner = ((width - w) / 2, (height - h) / 2, w, h)
-        return Frame(pixels, aim.show_time_s, aim.epoch, layer.shot, float(layer.film_position), self.name, inner)
+        return Frame(pixels, aim.show_time_s, aim.epoch, layer.shot, float(layer.film_position), self.name, inner, live=True)
 
     def close(self) -> None:
         self._closing.set()

@@ -32,10 +32,11 @@ class FigureMasks:
         self._opened = False
 
     def open(self) -> None:
-        """Reads the names of all masks, and decodes one of each folder. Raises ShowError with every problem."""
+        """Reads the names of all masks, and decodes one of each folder. Raises ShowError with every problem. Masks of a part of
+        a shot are used where it cannot do without, and are a problem; else the shot goes without, and that is logged."""
         if self._opened:
             return
-        show, found = self._show, list[Problem]()
+        show, found, parts = self._show, list[Problem](), list[Problem]()
         for shot in show.cuts.shots:
             path = show.masks.get(shot.number, show.mask)
             if path is None:
@@ -59,8 +60,13 @@ class FigureMasks:
                 self._of_shot[shot.number] = (reader, placing)
             elif needed:
                 found.append(lacking)
+            elif any(n in reader.folder.files for n in range(placing.first, placing.first + shot.frames)):
+                parts.append(lacking)  # of a shot without any the masks are not meant
         if found:
             raise ShowError(found)
+        if parts:
+            more = f" (and {len(parts) - 1} more shots are like this)" if len(parts) > 1 else ""
+            log.warning("%s %s%s: step printing holds the figure there too", parts[0].where, parts[0].given, more)
         self._opened = True
 
     def has(self, shot: int) -> bool:

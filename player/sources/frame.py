@@ -26,6 +26,7 @@ class Frame:
     under: whether it is what lies under its shot's own source.
     like_film: of a clip, and of what is made of others, whether it is numbered like the film and holds its fades and dissolves.
     held: whether it stands for some film frames as it is, so that it must not be blended with its neighbours.
+    live: whether it is a camera's: what was made later is nearer to now, wherever the film stood.
     """
 
     pixels: Pixels
@@ -40,6 +41,7 @@ class Frame:
     under: bool = False
     like_film: bool = False
     held: bool = False
+    live: bool = False
 
     @property
     def has_transitions(self) -> bool:
@@ -88,7 +90,8 @@ class FrameSource(Protocol):
     """Anything that makes a Frame for an Aim. All are opened and warmed before the first refresh, in open().
 
     open raises ShowError for what a person can mend. make may raise anything: the inference thread counts the fault
-    and goes down the ladder; it is called from one thread only, never the main thread in real time.
+    and goes down the ladder; it is called from one thread only, never the main thread in real time. A source that is made of
+    others has them in `bases`, by name: while it hangs they are not closed.
     """
 
     name: str

@@ -178,7 +178,8 @@ class Inference:
                 if len(times_ms) else None}  # fmt: skip
 
     def close(self) -> None:
-        """Ends the thread and closes the sources. A model that hangs is left to the end of the process."""
+        """Ends the thread and closes the sources. One that hangs is left to the end of the process, and all that it is made
+        of: it may be at work with that."""
         with self._wake:
             self._closed, self._wanted = True, None
             self._wake.notify_all()
@@ -187,8 +188,11 @@ class Inference:
             if self._worker.is_alive():
                 log.warning("%s does not come back; left behind at close", self._now_making or "a source")
                 self._health.get(self._now_making, _Health()).hung = True
+        hung = [source for name, source in self._sources.items() if self._health[name].hung]
+        used = [base for source in hung for base in getattr(source, "bases", {}).values()]
         for name, source in [*self._sources.items(), *([("fallback", self._fallback)] if self._fallback else [])]:
-            if not self._health[name].hung:  # pulling a session from under a running model would crash the process
+            # Pulling a session or a film from under a running thread would crash the process.
+            if not self._health[name].hung and not any(source is base for base in used):
                 source.close()
 
     def _start_worker(self) -> None:

@@ -72,7 +72,8 @@ class Shelf:
             # Early pictures of a shot that has begun (after a seek, or late at a cut) belong to it: show the first.
             return Blend(min(after, key=lambda f: f.film_position)) if after else None
         # max() keeps the first of equals, so look from the newest: a paused film is made anew when the latent changes.
-        a = max(reversed(before), key=lambda f: f.film_position)
+        live = any(f.live for f in before)  # then what was made ahead before a pause is old when the film goes on
+        a = max(reversed(before), key=lambda f: f.show_time_s if live else f.film_position)
         if hold or not after or not a.blends or position - a.film_position < 2 * FRAME_TOLERANCE:
             return Blend(a)
         b = min(reversed(after), key=lambda f: f.film_position)

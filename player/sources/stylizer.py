@@ -34,19 +34,24 @@ from player.state import FRAME_TOLERANCE
 Shares = npt.NDArray[np.float32]
 KEPT = 2 * (WINDOW + 1) + 2  # the windows of both shots of a dissolve
 KEPT_SHARP = 3  # where nothing is smoothed
+CAMERA_S = 1.0  # a camera's pictures of longer ago than this are not smoothed in: another loop's, before a pause
 SMALL = 4  # stillness is looked at in squares of so many pixels: film grain is less there by that factor
 STILL_LEVELS = 7.0  # of 255: where a square has changed by that, a frame before counts 1 / e
 
 
 @dataclass(frozen=True, eq=False)
 class _Made:
-    """One frame, stylised on its own. below: what it was made from, at the network's size. like_film: whether the film's fades
-    are in it. why: why it is not the frame asked for, '' where it is."""
+    """One frame, stylised on its own. below: what it was made from, at the network's size, and given: as its base gave it.
+    like_film: whether the film's fades are in it. live: whether it is a camera's. why: why it is not the frame asked for, ''
+    where it is. show_time_s: for when it was made."""
 
     pixels: Pixels
     below: Pixels
+    given: Pixels
     like_film: bool
+    live: bool
     why: str
+    show_time_s: float
 
     @functools.cached_property
     def small(self) -> npt.NDArray[np.uint8]:
@@ -114,7 +119,7 @@ class StylizerSource:
 
     def __init__(self, show: Show, bases: Mapping[str, FrameSource], masks: FigureMasks, threads: int = 2,
                  providers: Sequence[str] | None = None, require_provider: str = "") -> None:  # fmt: skip
-        self._show, self._bases, self._masks = show, dict(bases), masks
+        self._show, self.bases, self._masks = show, dict(bases), masks
         own = show.stylizer
         self._model: StylizerModel | None = None
         if own is not None and own.file is not None:
@@ -170,7 +175,7 @@ class StylizerSource:
             pixels, why = laid_over(pixels, now.below, mask, aim.hands[0].mask_amount), why or mask_why
         inner = (0.0, 0.0, float(pixels.shape[1]), float(pixels.shape[0]))
         frame = Frame(pixels, aim.show_time_s, aim.epoch, layer.shot, float(layer.film_position), self.name, inner,
-                      like_film=now.like_film)  # fmt: skip
+                      like_film=now.like_film, live=now.live)  # fmt: skip
         if why:
             raise Held(frame, why)
         return frame
@@ -185,7 +190,8 @@ class StylizerSource:
         if how.over == "camera":  # it has no film time: those that were seen last
             now = self._one(aim, layer, how, number, 0)
             seen = [m for key, m in self._made.items()
-                    if isinstance(key, tuple) and (key[0], key[2]) == ("camera", layer.shot) and m is not now]  # fmt: skip
+                    if isinstance(key, tuple) and (key[0], key[2]) == ("camera", layer.shot) and m is not now
+                    and abs(aim.show_time_s - m.show_time_s) <= CAMERA_S]  # fmt: skip
             return [now, *[made for made in reversed(seen) if made.pixels.shape == now.pixels.shape][:WINDOW]]
         shot = self._show.cuts.by_number(layer.shot)
         first = shot.start if shot is not None else number
@@ -219,8 +225,8 @@ class StylizerSource:
         frame, why = None, ""
         if how.over == "camera":
             frame, why = self._below(aim, below, how.over)
-            # The array is kept in what was made, so that no other picture gets this id. The shot is in the key because nothing
-            # is smoothed across a cut.
+            # The array is kept in what was made (given), so that no other picture gets this id. The shot is in the key because
+            # nothing is smoothed across a cut.
             key = ("camera", id(frame.pixels), layer.shot, *key[4:])
         if key in self._made:
             self._made.move_to_end(key)
@@ -228,16 +234,18 @@ class StylizerSource:
         if frame is None:
             frame, why = self._below(aim, below, how.over)
         picture = fitted(frame, self._model.size)
-        # Of a camera the very array is kept whose id is in the key.
-        kept = _Kept(self._model.stylised(picture, shares), picture, frame.has_transitions, why, frame.pixels)
+        kept = _Made(self._model.stylised(picture, shares), picture, frame.pixels, frame.has_transitions, frame.live, why,
+                     aim.show_time_s)  # fmt: skip
         self._made[key] = kept
-        while len(self._made) > (KEPT if self._smooth(aim, how) > 0 else KEPT_SHARP):
+        # In a dissolve the shot that is not smoothed leaves the other its window.
+        smooths = any(self._smooth(aim, self._show.styled(one.shot)) > 0 for one in (layer, *aim.layers))
+        while len(self._made) > (KEPT if smooths else KEPT_SHARP):
             self._made.popitem(last=False)
         return kept
 
     def _below(self, aim: Aim, layer: Layer, over: str) -> tuple[Frame, str]:
         """The picture that is stylised, and why it is another than was asked for."""
-        source = self._bases.get(over)
+        source = self.bases.get(over)
         if source is None:
             raise RuntimeError(f"the show has no {over} to be stylised")
         try:
@@ -259,10 +267,3 @@ class StylizerSource:
         return {"provider": model.provider or None, "provider_note": model.provider_note or None, "warm_s": model.warm_s,
                 "styles": list(model.styles), "size": list(model.size), "licence": model.facts.licence,
                 "run": model.facts.run}  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class _Kept(_Made):
-    """A made frame with the very array that its base gave."""
-
-    source_pixels: Pixels
