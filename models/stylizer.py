@@ -8,9 +8,10 @@ conditional instance normalisation; Shi et al. 2016 (arXiv 1609.05158) for sub-p
 input.
 
 The canvas is ours: a network that is the same everywhere gives an even wall an even colour, however it is trained, for nothing
-tells one place of it from another, and a small one draws no fine line anywhere. So strokes are kept as they are: planes of
-noise that is drawn out to lines, then learnt along; the network says place by place which of them show, in which colour
-and how broad. They lie still under the film like a canvas, and its grain does not move them.
+tells one place of it from another, and a small one draws no fine line anywhere. So strokes are kept as they are: patterns, each
+in a few directions of which those show that the film's forms run in (models/stylizer_form.py), learnt along; the network
+says place by place which pattern shows, in which colour and how broad. They lie still under the film like a canvas, and
+its grain does not move them.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.stylizer_form import DIRECTIONS, shares_of
+
 Architecture = Literal["student", "johnson"]
 Normalisation = Literal["instance", "affine"]
 ARCHITECTURES: tuple[str, ...] = get_args(Architecture)
@@ -34,7 +37,6 @@ BORDER_PX = 16  # of edge pixels round a picture: the convolutions' zero padding
 UNIT_PX = 4  # both architectures work at a quarter of the size
 CANVAS_CELLS = 64  # side of the canvas, in cells of 4 pixels; then it repeats
 ALONG_PX, ACROSS_PX = 8.0, 1.5  # sigma of the canvas's strokes
-TURN_PX = 20.0  # sigma of the field of their directions
 EPSILON = 1e-5
 
 
@@ -46,7 +48,7 @@ class StylizerConfig:
     "johnson" is the classic network (width 32, 5 blocks). width: feature maps of the student, of the first layer of johnson.
     blocks: residual blocks. styles: their names, 1 to 32. norm: "instance" takes mean and variance from the picture, "affine"
     has a fixed affine in its place, so that no picture changes another's tones. recurrent: takes the warped previous
-    output and its certainty as well. canvas: planes of strokes, 0 for none. Raises ValueError for what cannot be built.
+    output and its certainty as well. canvas: patterns of strokes, 0 for none. Raises ValueError for what cannot be built.
     """
 
     architecture: Architecture = "student"
@@ -55,7 +57,7 @@ class StylizerConfig:
     styles: tuple[str, ...] = ("style",)
     norm: Normalisation = "affine"
     recurrent: bool = False
-    canvas: int = 4
+    canvas: int = 1
 
     def __post_init__(self) -> None:
         for name, value, known in (("architecture", self.architecture, ARCHITECTURES), ("norm", self.norm, NORMS)):
@@ -162,8 +164,9 @@ class Stylizer(nn.Module):
             up = [StyledConv(4 * width, 2 * width, 3, config, up=True), StyledConv(2 * width, width, 3, config, up=True)]
             self.last = nn.Conv2d(width, 3, 9, padding=4)
         if config.canvas:
-            self.canvas = nn.Parameter(F.pixel_unshuffle(woven(config.canvas), UNIT_PX))  # [1, 16 K, P, P]
-        # How strongly each plane of the canvas shows in each colour, and how broad its strokes are.
+            planes = drawn(config.canvas)  # [1, K D, 256, 256]
+            self.canvas = nn.Parameter(F.pixel_unshuffle(planes, UNIT_PX))  # [1, 16 D K, P, P]
+        # How strongly each pattern of the canvas shows in each colour, and how broad its strokes are.
         fixed = replace(config, norm="affine")
         self.brush = StyledConv(middle, 4 * config.canvas, 3, fixed, active=False) if config.canvas else None
         self.down = nn.ModuleList(down)
@@ -193,9 +196,10 @@ class Stylizer(nn.Module):
             self.last.weight.copy_(one.repeat_interleave(UNIT_PX**2, dim=0))
 
     def forward(self, image: Tensor, weights: Tensor, previous: Tensor | None = None,
-                certainty: Tensor | None = None) -> Tensor:  # fmt: skip
+                certainty: Tensor | None = None, shares: Tensor | None = None) -> Tensor:  # fmt: skip
         """image float32 [N, 3, H, W] 0..1, weights float32 [N, S] (the share of each style; 1 in all is one style's strength)
-        -> [N, 3, H, W]: in evaluation clipped to 0..1, in training not, so that what is outside can learn.
+        -> [N, 3, H, W]: in evaluation clipped to 0..1, in training not, so that what is outside can learn. shares: of the
+        directions of strokes (`shares`) where they are not to be the picture's own, in training.
 
         Recurrent: previous [N, 3, H, W] 0..1, the last output warped to this picture, and certainty [N, 1, H, W] 0..1, where
         that is to be trusted; both 0 where left out. Any size; in evaluation with BORDER_PX of edge pixels round it.
@@ -210,7 +214,10 @@ class Stylizer(nn.Module):
         # Replicated past the border up to the next multiple of 4; the amounts are traced where the size is left open.
         right, below = border + (-width) % UNIT_PX, border + (-height) % UNIT_PX
         x = F.pad(x, (border, right, border, below), mode="replicate")  # [N, I, H', W']
-        x = self.picture(self.features(x, weights), weights)  # [N, 3, H', W']
+        patterns = None
+        if self.brush is not None:
+            patterns = self.patterns(self.shares(x) if shares is None else shares)  # [N, K, 16, H'/4, W'/4]
+        x = self.picture(self.features(x, weights), weights, patterns)  # [N, 3, H', W']
         x = x[:, :, border : border + height, border : border + width]  # [N, 3, H, W]
         return x if self.training else x.clamp(0, 1)
 
@@ -222,16 +229,24 @@ class Stylizer(nn.Module):
             x = layer(x, weights)  # [N, C, H/4, W/4] in the end
         return x
 
-    def painted(self, x: Tensor, weights: Tensor) -> Tensor:
-        """The canvas's planes as x [N, C, H/4, W/4] says: [N, 48, H/4, W/4]. A plane's strokes are where it lies above a level;
-        level and amount change slowly from cell to cell, so that edges are those of the canvas and not of cells."""
+    def shares(self, x: Tensor) -> Tensor:
+        """How much each direction of strokes shows [N, D, H/4, W/4], of what goes in [N, inputs, H, W]."""
+        return shares_of(F.avg_pool2d(x[:, :3].mean(dim=1, keepdim=True), UNIT_PX))
+
+    def patterns(self, shares: Tensor) -> Tensor:
+        """The canvas's patterns as forms run: shares [N, D, H/4, W/4] -> [N, K, 16, H/4, W/4]."""
+        laid = self.canvas_for(shares).unflatten(1, (self.config.canvas, DIRECTIONS, UNIT_PX**2))  # [1 or N, K, D, 16, h, w]
+        return (laid * shares[:, None, :, None]).sum(dim=2)
+
+    def painted(self, x: Tensor, weights: Tensor, patterns: Tensor) -> Tensor:
+        """Patterns [N, K, 16, H/4, W/4] as x [N, C, H/4, W/4] says: [N, 48, H/4, W/4]. A pattern's strokes are where it lies
+        above a level; level and amount change slowly from cell to cell, so that edges are the canvas's and not of cells."""
         assert self.brush is not None
         k = self.config.canvas
         chosen = F.avg_pool2d(self.brush(x, weights), 3, stride=1, padding=1, count_include_pad=False)  # [N, 4 K, H/4, W/4]
         level = chosen[:, :k].unflatten(1, (k, 1, 1))  # [N, K, 1, 1, H/4, W/4]
         amount = chosen[:, k:].unflatten(1, (k, 3, 1))  # [N, K, 3, 1, H/4, W/4]
-        planes = self.canvas_for(x).unflatten(1, (k, 1, UNIT_PX**2))  # [1 or N, K, 1, 16, H/4, W/4]
-        return (amount * (planes + level).clamp(-1, 1)).sum(dim=1).flatten(1, 2)  # [N, 48, H/4, W/4]
+        return (amount * (patterns[:, :, None] + level).clamp(-1, 1)).sum(dim=1).flatten(1, 2)  # [N, 48, H/4, W/4]
 
     def canvas_for(self, x: Tensor) -> Tensor:
         """The canvas under pictures of x's size [1 or N, 16 K, H/4, W/4]: in evaluation with its corner at the picture's, so
@@ -245,9 +260,9 @@ class Stylizer(nn.Module):
             parts.append(self.canvas[:, :, rows][:, :, :, columns])  # [1, 16 K, H/4, W/4]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def picture(self, x: Tensor, weights: Tensor) -> Tensor:
-        """x [N, C, H/4, W/4] -> [N, 3, H, W], not clipped."""
-        strokes = None if self.brush is None else self.painted(x, weights)  # [N, 48, H/4, W/4]
+    def picture(self, x: Tensor, weights: Tensor, patterns: Tensor | None = None) -> Tensor:
+        """x [N, C, H/4, W/4], patterns [N, K, 16, H/4, W/4] -> [N, 3, H, W], not clipped."""
+        strokes = None if patterns is None else self.painted(x, weights, patterns)  # [N, 48, H/4, W/4]
         for layer in self.up:
             x = layer(x, weights)  # [N, width, H, W] in the end
         x = self.last(x)  # [N, 48, H/4, W/4] or [N, 3, H, W]
@@ -264,18 +279,15 @@ class Stylizer(nn.Module):
         return [p for m in norms for p in (m.gammas, m.betas)] + [self.gains, self.offsets]
 
 
-def woven(planes: int) -> Tensor:
-    """The canvas before training: float32 [1, planes, 256, 256], noise of mean 0 and deviation 1, without a seam where it
-    repeats. The first plane is drawn out along slowly turning lines, for even ground; the others each in one direction, all
-    directions evenly, for forms to choose among. By a fixed seed."""
+def drawn(patterns: int) -> Tensor:
+    """A canvas before training: float32 [1, patterns * DIRECTIONS, 256, 256], noise of mean 0 and deviation 1 without a seam
+    where it repeats, drawn out in every direction; of one pattern it is the same noise, so that strokes that turn go over into
+    each other. By a fixed seed."""
     side = CANVAS_CELLS * UNIT_PX
     with torch.device("cpu"):
-        chance = torch.Generator().manual_seed(planes)
-        noise = torch.randn(planes + 2, side, side, generator=chance)  # [K + 2, P, P]
-        # Smooth double angles have lines without a sign: they may turn by 180 degrees round a point.
-        turn = 0.5 * torch.atan2(blurred(noise[-1], TURN_PX, TURN_PX, 0.0), blurred(noise[-2], TURN_PX, TURN_PX, 0.0))  # [P, P]
-        made = [drawn_along(blurred(noise[0], ACROSS_PX, ACROSS_PX, 0.0), turn)]
-        made += [blurred(noise[k], ALONG_PX, ACROSS_PX, math.pi * k / (planes - 1)) for k in range(1, planes)]
+        noise = torch.randn(patterns, side, side, generator=torch.Generator().manual_seed(patterns))
+        made = [blurred(noise[p], ALONG_PX, ACROSS_PX, math.pi * k / DIRECTIONS)
+                for p in range(patterns) for k in range(DIRECTIONS)]  # fmt: skip
         return torch.stack([(p - p.mean()) / p.std() for p in made])[None]
 
 
@@ -286,24 +298,6 @@ def blurred(plane: Tensor, along_px: float, across_px: float, angle: float) -> T
     across = waves[:, None] * math.cos(angle) - waves[None] * math.sin(angle)  # [P, P]
     gauss = torch.exp(-0.5 * ((along * along_px) ** 2 + (across * across_px) ** 2))  # a Gaussian's transform
     return torch.fft.ifft2(torch.fft.fft2(plane) * gauss).real  # [P, P]
-
-
-def drawn_along(plane: Tensor, turn: Tensor) -> Tensor:
-    """A plane [P, P] that repeats, averaged along the lines of direction `turn` [P, P] in radians: line integral convolution
-    (Cabral and Leedom 1993)."""
-    side = len(plane)
-    y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
-    total = plane.clone()
-    for sign in (1.0, -1.0):
-        at_x, at_y = x.float(), y.float()
-        dx, dy = sign * torch.cos(turn), sign * torch.sin(turn)
-        for step in range(1, round(2.5 * ALONG_PX) + 1):
-            at_x, at_y = at_x + dx, at_y + dy
-            here = turn[at_y.round().long() % side, at_x.round().long() % side]
-            same = torch.where(torch.cos(here) * dx + torch.sin(here) * dy < 0, -1.0, 1.0)
-            dx, dy = same * torch.cos(here), same * torch.sin(here)
-            total += math.exp(-0.5 * (step / ALONG_PX) ** 2) * plane[at_y.round().long() % side, at_x.round().long() % side]
-    return total
 
 
 def operations(config: StylizerConfig, height: int, width: int) -> int:

@@ -128,9 +128,9 @@ def test_folded_over_one_picture_a_network_shows_that_picture_as_before() -> Non
 
 def test_a_folded_network_does_not_pump() -> None:
     net = lively(norm="instance")
-    dark = drawn((192, 64), np.random.default_rng(4))
+    dark = drawn((320, 64), np.random.default_rng(4))
     lit = dark.copy()
-    lit[:, 150:] = 255  # a lamp goes on at the right
+    lit[:, 300:] = 255  # a lamp goes on at the right
     out = folded(net, [dark, lit])
     assert float((net(as_tensor(dark), WEIGHTS) - net(as_tensor(lit), WEIGHTS)).abs()[..., :64].max()) > 0.01
     assert float((out(as_tensor(dark), WEIGHTS) - out(as_tensor(lit), WEIGHTS)).abs()[..., :64].max()) == 0

@@ -13,6 +13,7 @@ from PIL import Image
 
 from models.stylizer import Stylizer, StylizerConfig
 from models.stylizer_checkpoint import load_stylizer
+from models.stylizer_form import DIRECTIONS
 from player.show.problem import ShowError
 from tools import style_distill, style_distill_report, style_train, style_train_canvas
 from tools.paint_options import PaintOptions
@@ -26,7 +27,7 @@ from tools.style_train_transfer import start_like
 SIDE = 64
 SMALL = ["--crop", "32", "--batch", "2", "--blocks", "1", "--threads", "1"]
 WAYS = [["--sequence", "2", "--flow-weight", "50"], ["--sequence", "2", "--recurrent", "--flow-weight", "50"],
-        ["--architecture", "johnson", "--norm", "affine"], ["--shift", "2", "--tv-weight", "0.1"]]  # fmt: skip
+        ["--architecture", "johnson", "--norm", "affine"], ["--shift-weight", "2", "--tv-weight", "0.1"]]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -36,8 +37,8 @@ def quick(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> No
         monkeypatch.setattr(style_train, "write_page", lambda folder: None)
         monkeypatch.setattr(style_distill, "write_page", lambda folder: None)
     if "real_strokes" not in request.node.name:
-        plane = np.random.default_rng(0).standard_normal((256, 256)).astype(np.float32)
-        given = plane, np.array([0.1, 0.05, 0.0], np.float32)
+        planes = np.random.default_rng(0).standard_normal((DIRECTIONS, 256, 256)).astype(np.float32)
+        given = planes, np.array([0.1, 0.05, 0.0], np.float32)
         monkeypatch.setattr(style_train_canvas, "strokes_of", lambda *_: given)
 
 
@@ -218,18 +219,20 @@ def test_every_way_of_training_takes_its_steps(film: Path, paintings: list[Path]
 
 
 def test_a_canvas_begins_with_real_strokes_of_each_painting_in_their_colours(paintings: list[Path]) -> None:
-    net = Stylizer(StylizerConfig(width=4, blocks=1, styles=("a", "b"), canvas=5))
+    net = Stylizer(StylizerConfig(width=4, blocks=1, styles=("a", "b"), canvas=3))
     options = PaintOptions(preset="draft", threads=1)
     lay_strokes(net, [read_painting(p) for p in paintings], options, 96 * 96)
-    planes = F.pixel_shuffle(net.canvas.detach(), 4)[0]  # [5, 256, 256]
+    planes = F.pixel_shuffle(net.canvas.detach(), 4)[0]  # [3 D, 256, 256]
     assert planes.std(dim=(1, 2)) == pytest.approx(1, abs=0.1)
-    across, down = ((p.diff(dim=0).square().mean() / p.diff(dim=1).square().mean()).item() for p in planes[:2])
-    assert max(across, 1 / across, down, 1 / down) > 1.2, "stripes have a direction"
+    for style in range(2):
+        level, upright = (planes[style * DIRECTIONS + k] for k in (0, DIRECTIONS // 2))
+        steep = [(p.diff(dim=0).square().mean() / p.diff(dim=1).square().mean()).item() for p in (level, upright)]
+        assert steep[0] > 1.3 and steep[1] < 1 / 1.3, "level strokes change from row to row, upright ones along it"
     inside = (planes[:, 1:] - planes[:, :-1]).abs().mean()
     assert (planes[:, 0] - planes[:, -1]).abs().mean() < 2 * inside, "it repeats without a seam"
     assert net.brush is not None
     betas = net.brush.norm.betas.detach()
-    own = [betas[s, 5 + 3 * s : 8 + 3 * s] for s in range(2)]
+    own = [betas[s, 3 + 3 * s : 6 + 3 * s] for s in range(2)]
     assert own[0][0] > own[0][2] > 0 and own[1][2] > own[1][0] > 0, "orange strokes and blue ones"
     assert betas.count_nonzero() == 6
 

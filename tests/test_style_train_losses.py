@@ -9,11 +9,14 @@ import torch.nn.functional as F
 from tools.style_train_losses import (
     Disturbance,
     broad_loss,
-    disturbed,
     flow_loss,
+    form_loss,
     grid_loss,
+    lit,
+    noisy,
     patch_loss,
     same_loss,
+    shifted,
     warped,
 )
 
@@ -47,18 +50,40 @@ def test_broad_colours_do_not_see_where_in_a_square_a_stroke_lies() -> None:
 def test_the_noise_is_as_strong_and_as_frequent_as_said() -> None:
     torch.manual_seed(0)
     image = torch.full((4, 3, 64, 64), 0.5)
-    other, moved = disturbed(image, Disturbance(noise=30, share=0.05))
+    other = noisy(image, Disturbance(noise=30, share=0.05, grain=0))
     changed = (other - image).abs()
-    assert moved == (0, 0) and changed.max() <= 30 / 255 + 1e-6
+    assert changed.max() <= 30 / 255 + 1e-6
     assert float((changed > 0).float().mean()) == pytest.approx(0.05 * 60 / 61, abs=0.005)
     assert torch.allclose((other * 255).round(), other * 255 - 0.5 + 0.5, atol=0.51)
+
+
+def test_grain_is_grey_softer_or_harder_and_no_stronger_than_said() -> None:
+    torch.manual_seed(0)
+    image, widths, spreads = torch.full((8, 3, 64, 64), 0.5), set(), []
+    for _ in range(12):
+        grain = noisy(image, Disturbance(noise=0, share=0, grain=8)) - image
+        assert torch.allclose(grain[:, 0], grain[:, 1], atol=1e-6)
+        spreads += (255 * grain[:, 0].std(dim=(1, 2))).tolist()
+        alike = (grain[:, 0, 1:] * grain[:, 0, :-1]).mean() / grain[:, 0].square().mean()
+        widths.add(round(float(alike), 1))
+    assert max(spreads) <= 8.01 and min(spreads) < 2 and max(spreads) > 6
+    assert min(widths) < 0.1 and max(widths) > 0.6
+
+
+def test_strokes_that_run_another_way_or_are_fainter_cost_and_where_they_lie_does_not() -> None:
+    torch.manual_seed(0)
+    rows = F.avg_pool2d(torch.rand(1, 3, 64, 1), (5, 1), 1, (2, 0)).expand(1, 3, 64, 64)
+    elsewhere, turned = torch.roll(rows, 32, 2), rows.transpose(2, 3)
+    assert form_loss(rows, rows) == 0
+    assert form_loss(elsewhere, rows) < 0.5 * form_loss(turned, rows)
+    assert form_loss(0.5 * rows, rows) > 0.5 * form_loss(torch.full_like(rows, 0.5), rows) > 0.5
 
 
 def test_a_shift_is_undone_before_it_is_compared() -> None:
     torch.manual_seed(3)
     image = torch.rand(2, 3, 32, 32)
     for _ in range(5):
-        other, moved = disturbed(image, Disturbance(noise=0, shift=5))
+        other, moved = shifted(image, Disturbance(shift=5))
         assert same_loss(image, other, moved) == 0
     assert same_loss(image, torch.roll(image, 3, 2), (0, 0)) > 0.01
 
@@ -66,7 +91,7 @@ def test_a_shift_is_undone_before_it_is_compared() -> None:
 def test_another_light_changes_brightness_by_no_more_than_said() -> None:
     torch.manual_seed(0)
     image = torch.full((16, 3, 8, 8), 0.5)
-    other, _ = disturbed(image, Disturbance(noise=0, light=0.2))
+    other = lit(image, Disturbance(light=0.2))
     change = (other - image).abs().amax(dim=(1, 2, 3))
     assert change.max() <= 0.5 * 0.2 + 0.1 + 1e-6 and change.min() < change.max()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any, cast
 
 import pytest
@@ -21,7 +22,7 @@ class Mirror(Stylizer):
     """Shows the picture as it is; of a recurrent network, the moved last result instead where there is one."""
 
     def forward(self, image: Tensor, weights: Tensor, previous: Tensor | None = None,
-                certainty: Tensor | None = None) -> Tensor:  # fmt: skip
+                certainty: Tensor | None = None, shares: Tensor | None = None) -> Tensor:  # fmt: skip
         return image if previous is None else previous
 
 
@@ -38,8 +39,14 @@ def training(weights: Weights, paintings: tuple[Tensor, ...] = (), recurrent: bo
     net = Mirror(StylizerConfig(width=4, blocks=1, styles=("a", "b"), canvas=0, recurrent=recurrent))
     lesson = Lesson(torch.zeros(1, 2, 3, PX, PX, dtype=torch.uint8), None, torch.zeros(1, 1, 2, PX, PX),
                     torch.ones(1, 1, 1, PX, PX), paintings)  # fmt: skip
-    recipe = Recipe(weights, Disturbance(**cast(Any, {"noise": 0, "share": 0, "shift": 0, "light": 0} | disturbance)), crop=PX)
+    none = {"noise": 0, "share": 0, "grain": 0, "shift": 0, "light": 0}
+    recipe = Recipe(weights, Disturbance(**cast(Any, none | disturbance)), crop=PX)
     return Training(net, lesson, recipe, cast(Perception, Eyes()) if paintings else None)
+
+
+def only(**weights: float) -> Weights:
+    """These weights, and no others."""
+    return Weights(**({f.name: 0.0 for f in fields(Weights)} | weights))
 
 
 def batch_of(frames: Tensor, flow_px: float = 0.0) -> Batch:
@@ -58,23 +65,43 @@ def scene(count: int = 2, row: int = 1) -> Tensor:
 
 
 def test_noise_in_the_frame_costs_what_it_changes_in_the_result() -> None:
-    weights = Weights(0, 0, 0, 0, 0, 0, 20, 0, 0, 0)
+    weights = only(noise=20)
     losses, made = training(weights, noise=60, share=0.5).losses(batch_of(scene()))
     assert set(losses) == {"noise"} and losses["noise"] > 0.001 and torch.equal(made, scene()[:, 0])
     still, _ = training(weights).losses(batch_of(scene()))
     assert still["noise"] == 0
     for seed in range(4):  # a shift is undone before the results are compared
         torch.manual_seed(seed)
-        moved = training(weights, shift=5)
-        torch.manual_seed(seed)
-        assert moved.losses(batch_of(scene()))[0]["noise"] == 0
+        assert training(only(shift=20), shift=5).losses(batch_of(scene()))[0] == {"shift": 0}
+    light, _ = training(only(light=20), light=0.5).losses(batch_of(scene()))
+    assert set(light) == {"light"} and light["light"] > 0.001
+
+
+def test_the_crops_of_a_step_take_turns_in_what_disturbs_them_and_each_has_its_weight() -> None:
+    student = training(only(noise=20, light=40), noise=60, share=0.5, light=0.5)
+    frames = scene(4)[:, 0]
+    turns = []
+    for step in range(2):
+        student.step_number = step
+        other, kinds = student.disturbed(frames)
+        turns.append({name: crops for name, (crops, _) in kinds.items()})
+        assert sorted(sum(turns[-1].values(), [])) == [0, 1, 2, 3] and not torch.equal(other, frames)
+    assert turns[0]["noise"] == turns[1]["light"] == [0, 2] and turns[0]["light"] == turns[1]["noise"] == [1, 3]
+    torch.manual_seed(0)
+    once, _ = student.losses(batch_of(scene(4)))
+    torch.manual_seed(0)
+    student = training(only(noise=40, light=40), noise=60, share=0.5, light=0.5)
+    student.step_number = 1
+    torch.manual_seed(0)
+    twice, _ = student.losses(batch_of(scene(4)))
+    assert twice["noise"] == pytest.approx(2 * float(once["noise"]), rel=1e-4)
 
 
 @pytest.mark.parametrize("recurrent", [False, True])
 def test_a_result_that_moves_with_the_film_costs_no_flow(recurrent: bool) -> None:
     first = scene()
     frames = torch.cat([first, torch.roll(first, -2, 4)], dim=1)  # [B, 2, 3, H, W]: each pixel was two to the right
-    student = training(Weights(0, 0, 0, 0, 0, 0, 0, 50, 0, 0), recurrent=recurrent)
+    student = training(only(flow=50), recurrent=recurrent)
     along = float(student.losses(batch_of(frames, 2.0))[0]["flow"])
     assert along < 1e-6
     found, sure = student.before(first[:, 0], batch_of(frames, 2.0), 0)
@@ -86,7 +113,7 @@ def test_a_result_that_moves_with_the_film_costs_no_flow(recurrent: bool) -> Non
 
 def test_a_network_that_judges_sees_the_frame_and_its_own_styles_painting() -> None:
     paintings = scene()[:, 0]
-    judged = training(Weights(0, 0, 0, 0, 0, 0, 0, 0, 1, 1), (paintings[:1], 0.3 * paintings[1:]))
+    judged = training(only(content=1, style=1), (paintings[:1], 0.3 * paintings[1:]))
     fitting = torch.stack([paintings[0], 0.3 * paintings[1]])[:, None]
     right, _ = judged.losses(batch_of(fitting))
     assert set(right) == {"content", "style"} and right["content"] == 0 and right["style"] < 1e-9

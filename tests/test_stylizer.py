@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,12 @@ from models.stylizer import (
     UNIT_PX,
     Stylizer,
     StylizerConfig,
+    drawn,
     operations,
     parameter_count,
-    woven,
 )
 from models.stylizer_checkpoint import load_stylizer, save_stylizer
+from models.stylizer_form import DIRECTIONS, WINDOWS, shares_of
 
 KINDS = [StylizerConfig(width=8, blocks=1), StylizerConfig(width=8, blocks=1, norm="affine", canvas=0),
          StylizerConfig("johnson", 4, 1, ("a", "b")), StylizerConfig(width=8, blocks=1, recurrent=True)]  # fmt: skip
@@ -82,9 +84,40 @@ def test_even_ground_gets_strokes_from_the_canvas_and_none_without() -> None:
     assert cells[0].std(dim=(2, 3)).mean() > 10 * cells[1].std(dim=(2, 3)).mean()
 
 
+@pytest.mark.parametrize("k", range(DIRECTIONS))
+def test_strokes_run_along_edges_of_every_direction_and_grain_turns_none(k: int) -> None:
+    torch.manual_seed(k)
+    y, x = torch.meshgrid(torch.arange(48.0), torch.arange(64.0), indexing="ij")
+    turn = math.pi * k / DIRECTIONS
+    across = y * math.cos(turn) - x * math.sin(turn)  # a slope whose level lines run in direction k
+    luma = (0.5 + 0.2 * torch.sin(across / 4))[None, None]
+    shares = shares_of(luma)[0, :, 8:-8, 8:-8]  # [D, h, w]
+    assert bool((shares.argmax(dim=0) == k).all()) and shares[k].mean() > 0.97
+    grainy = shares_of(luma + 0.02 * torch.randn_like(luma))[0, :, 8:-8, 8:-8]
+    assert (grainy - shares).abs().mean() < 0.05
+    assert torch.allclose(shares.square().sum(dim=0), torch.ones(()), atol=1e-4) and bool((shares >= 0).all())
+
+
+def test_on_even_ground_strokes_lie_level_whatever_the_grain() -> None:
+    torch.manual_seed(0)
+    even = shares_of(torch.full((1, 1, 40, 40), 0.4))
+    assert bool((even[:, 0] > 0.999).all())
+    grainy = shares_of(0.4 + 0.002 * torch.randn(1, 1, 40, 40))
+    assert (grainy[:, 0] > 0.8).float().mean() > 0.8
+
+
+def test_between_two_directions_both_show_and_a_turning_form_changes_them_smoothly() -> None:
+    y, x = torch.meshgrid(torch.arange(64.0) - 31.5, torch.arange(64.0) - 31.5, indexing="ij")
+    rings = 0.5 + 0.2 * torch.sin((x**2 + y**2).sqrt() / 2)
+    shares = shares_of(rings[None, None])[0]
+    assert set((shares > 1e-3).sum(dim=0).unique().tolist()) <= {1, 2, 3}
+    right, below = shares[:, 32, 50], shares[:, 50, 32]
+    assert right.argmax() == DIRECTIONS // 2 and below.argmax() == 0, "rings run upright beside their middle, level below it"
+
+
 def test_the_canvas_is_the_same_wherever_it_is_made_and_repeats_without_a_seam() -> None:
-    planes = woven(4)
-    assert torch.equal(planes, woven(4)) and planes.shape == (1, 4, CANVAS_CELLS * UNIT_PX, CANVAS_CELLS * UNIT_PX)
+    planes = drawn(4)
+    assert torch.equal(planes, drawn(4)) and planes.shape == (1, 4 * DIRECTIONS, CANVAS_CELLS * UNIT_PX, CANVAS_CELLS * UNIT_PX)
     assert abs(float(planes.std()) - 1) < 0.01
     across = (planes[..., 0] - planes[..., -1]).abs().mean()
     inside = (planes[..., 1:] - planes[..., :-1]).abs().mean()
@@ -93,9 +126,11 @@ def test_the_canvas_is_the_same_wherever_it_is_made_and_repeats_without_a_seam()
 
 def test_tiles_that_begin_at_the_canvas_period_fit_together() -> None:
     net = made(StylizerConfig(width=8, blocks=1, norm="affine"))
-    image, period = torch.rand(1, 3, 64, 320), CANVAS_CELLS * UNIT_PX
+    image, period, felt = torch.rand(1, 3, 64, 512), CANVAS_CELLS * UNIT_PX, UNIT_PX * (2 + sum(w // 2 for w in WINDOWS))
     whole, part = net(image, share(net.config)), net(image[..., period:], share(net.config))
-    assert torch.allclose(whole[..., period + 40 :], part[..., 40:], atol=1e-4)
+    assert torch.allclose(whole[..., period + felt :], part[..., felt:], atol=1e-4)
+    nearer = (whole[..., period + 72 :] - part[..., 72:]).abs()  # of far forms little comes that near
+    assert nearer.mean() < 0.01
 
 
 def test_a_recurrent_network_heeds_what_is_certain_and_only_that() -> None:
@@ -108,9 +143,9 @@ def test_a_recurrent_network_heeds_what_is_certain_and_only_that() -> None:
 
 
 def test_the_affine_norm_does_not_let_one_place_change_another() -> None:
-    image = torch.rand(1, 3, 160, 64)
+    image = torch.rand(1, 3, 320, 64)
     other = image.clone()
-    other[:, :, 128:] = 1
+    other[:, :, 280:] = 1  # further away than any form is felt
     far = (..., slice(0, 40), slice(None))
     for norm, same in (("affine", True), ("instance", False)):
         net = made(StylizerConfig(width=8, blocks=1, norm=norm))  # type: ignore[arg-type]

@@ -40,19 +40,21 @@ class Network:
     teacher: str = ""
 
 
-# The ablation's two have no canvas: strokes that lie still on the screen do not follow grain, and part from what moves.
-STILL = ("--steps", str(STEPS), "--canvas", "0")
+# The ablation's two have no canvas: strokes that lie still on the screen do not follow grain, and part from what moves. They
+# are twice as wide as the default: to draw sharply what moves by parts of its 4 pixels, a cell needs more than 16 numbers.
+BARE = ("--steps", str(STEPS), "--canvas", "0", "--width", "32", "--batch", "2", "--grid-weight", "300")
 # Shifts of a pixel do the most: a network at a quarter of the size draws its phase of 4 pixels anew at every motion.
-NOISE = ("--noise-weight", "1", "--shift", "1", "--light", "0.05")
-WITHOUT = Network("without", (*STILL, "--noise-weight", "0"))
-WITH = Network("with", (*STILL, *NOISE), "without")
+NOISE = ("--noise-weight", "8", "--shift-weight", "8", "--light-weight", "8")
+NO_NOISE = ("--noise-weight", "0", "--shift-weight", "0", "--light-weight", "0")
+WITHOUT = Network("without", (*BARE, *NO_NOISE))
+WITH = Network("with", (*BARE, *NOISE), "without")
 PLAIN = Network("plain", ("--steps", str(STEPS)), "without")
 # Frames in a row are painted for it, so it has its own teacher pictures: half as many moments, as many pictures.
-FLOWING = Network("flowing", ("--steps", str(STEPS), "--noise-weight", "0", "--flow-weight", str(FLOW_WEIGHT), "--sequence",
+FLOWING = Network("flowing", ("--steps", str(STEPS), *NO_NOISE, "--flow-weight", str(FLOW_WEIGHT), "--sequence",
                               str(SEQUENCE), "--frames", "10"))  # fmt: skip
 # The classic network in half its width: at full width it would take most of the bench's time.
 CLASSIC = Network("classic", ("--steps", str(CLASSIC_STEPS), "--architecture", "johnson", "--width", str(CLASSIC_WIDTH),
-                              "--blocks", str(CLASSIC_BLOCKS), "--noise-weight", "0"), "without")  # fmt: skip
+                              "--blocks", str(CLASSIC_BLOCKS), *NO_NOISE), "without")  # fmt: skip
 NETWORKS = {n.name: n for n in (WITHOUT, WITH, PLAIN, FLOWING, CLASSIC)}
 
 

@@ -94,6 +94,12 @@ class Graph:
         self.nodes.append(helper.make_node(kind, list(inputs), [output], name=output, **attributes))
         return output
 
+    def split(self, x: str, outputs: Sequence[str], sizes: Sequence[int], axis: int) -> list[str]:
+        """A tensor in parts of these sizes along an axis."""
+        lengths = self.constant(f"{outputs[0]}.sizes", np.array(sizes))
+        self.nodes.append(helper.make_node("Split", [x, lengths], list(outputs), name=outputs[0], axis=axis))
+        return list(outputs)
+
     def model(self, name: str, metadata: dict[str, str]) -> onnx.ModelProto:
         """The finished model, checked. The same weights and metadata give the same bytes."""
         graph = helper.make_graph(self.nodes, name, self.inputs, self.outputs, list(self.initializers.values()))

@@ -32,7 +32,7 @@ from tools.style_distill_options import OPTIONS, options_from
 from tools.style_distill_report import JUDGED, as_table, measured, write_report
 from tools.style_distill_step import Distilling, taught, with_truth
 from tools.style_train import PACKAGES, write_page
-from tools.style_train_canvas import planes_for
+from tools.style_train_canvas import patterns_for
 from tools.style_train_losses import Disturbance
 from tools.style_train_options import Weights
 from tools.style_train_pictures import Clip, Pixels, frame_file, read_clips, read_record
@@ -140,7 +140,7 @@ def distill(args: argparse.Namespace) -> int:
     teacher = teacher_at(args.teacher)
     canvas = args.canvas
     if canvas is None:
-        canvas = planes_for(len(teacher.styles)) if teacher.net is None else teacher.net.config.canvas
+        canvas = patterns_for(len(teacher.styles)) if teacher.net is None else teacher.net.config.canvas
     config = StylizerConfig("student", args.width, args.blocks, teacher.styles, args.norm, False, canvas)
     torch.manual_seed(args.seed)
     student = Stylizer(config)
@@ -182,7 +182,8 @@ def set_up(args: argparse.Namespace, teacher: Teacher, student: Stylizer, clips:
         pictures, features = taught(teacher.net.to(device), lesson, args.features_weight > 0)
         lesson = with_truth(lesson, pictures)
     height, width = clips[0].frames.shape[1:3]
-    weights = Weights(broad=1.0, pixel=0.0, patches=args.patches_weight, critic=0.0, noise=args.noise_weight)
+    weights = Weights(broad=1.0, pixel=0.0, patches=args.patches_weight, critic=0.0, noise=args.noise_weight,
+                      light=args.noise_weight)  # fmt: skip
     crop = min(args.crop, height // 4 * 4, width // 4 * 4)
     recipe = Recipe(weights, Disturbance(), args.batch, crop, args.lr, seed=args.seed)
     distilling = Distilling(student, lesson, recipe, features, (args.outputs_weight, args.features_weight))

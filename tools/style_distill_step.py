@@ -65,7 +65,8 @@ class Distilling(Training):
 
     def lay(self, batch: Batch, at: Sequence[int]) -> None:
         """Put the canvas where it lies under the whole frame."""
-        count = 2 if self.recipe.weights.noise else 1  # the disturbed crops lie on the same places
+        w = self.recipe.weights
+        count = 2 if w.noise or w.shift or w.light else 1  # the disturbed crops lie on the same places
         self.net.phases = tuple((top // UNIT_PX % CANVAS_CELLS, left // UNIT_PX % CANVAS_CELLS)
                                 for _, _, top, left in batch.places) * count  # fmt: skip
 

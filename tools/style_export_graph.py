@@ -26,10 +26,12 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import torch
-from onnx import TensorProto, helper
+from onnx import TensorProto
 from torch import Tensor
 
 from models.stylizer import BORDER_PX, CANVAS_CELLS, EPSILON, UNIT_PX, Residual, StyledConv, Stylizer
+from models.stylizer_form import DIRECTIONS
+from tools import style_export_form as form
 from tools.onnx_graph import Graph
 
 Form = Literal["maps", "weights", "constant"]  # where a style's gains are multiplied in
@@ -94,7 +96,7 @@ class _Writer:
             self.measure()
         x = g.as_half(self.entrance(), self.frame.fp16)
         with g.computing_in_half(self.frame.fp16):
-            self.exit(self.middle(x))
+            self.exit(self.middle(x), self.shares(x))
         g.output("stylised", TensorProto.UINT8, picture)
         return g.model("cineml.stylizer", metadata)
 
@@ -278,14 +280,22 @@ class _Writer:
             planes = g.op("Gather", [planes, at], f"canvas.{name}.cut", axis=axis)
         return planes
 
+    def shares(self, x: str) -> str:
+        """How much each direction of strokes shows [1, D, H'/4, W'/4], of what the first convolution takes; '' without a
+        canvas."""
+        if self.net.brush is None:
+            return ""
+        luma = form.luma(self.g, self.g.as_float(x, self.frame.fp16), self.config.inputs, self.student)
+        return form.shares(self.g, luma)
+
     # --- from maps to bytes
 
-    def exit(self, x: str) -> str:
+    def exit(self, x: str, shares: str) -> str:
         """The last convolution, the canvas's strokes, colour gains, and the picture's bytes without the border."""
         net, g = self.net, self.g
         if self.student:
             y = self.coloured(x, UNIT_PX**2)  # [1, 48, H'/4, W'/4]
-            y = self.painted(x, y) if net.brush is not None else y
+            y = self.painted(x, shares, y) if net.brush is not None else y
         else:
             y = x
             for i, layer in enumerate(net.up):
@@ -293,7 +303,7 @@ class _Writer:
                 y = self.styled(y, layer, f"up{i}")
             y = self.coloured(y, 1)  # [1, 3, H', W']
             if net.brush is not None:
-                strokes = g.op("DepthToSpace", [self.painted(x, "")], "canvas.strokes", blocksize=UNIT_PX, mode="DCR")
+                strokes = g.op("DepthToSpace", [self.painted(x, shares, "")], "canvas.strokes", blocksize=UNIT_PX, mode="DCR")
                 y = g.op("Add", [y, strokes], "canvas.over")
         low, high = (g.constant(f"exit.{name}", value) for name, value in (("low", 0.0), ("high", LEVELS + 0.5)))
         y = g.op("Cast", [g.op("Clip", [y, low, high], "exit.clipped")], "exit.bytes", to=TensorProto.UINT8)
@@ -316,19 +326,19 @@ class _Writer:
         x = g.op("Mul", [x, self.shaped(self.mixed(gains, "last.gain"), shape, "last.gain.map")], "last.gained")
         return g.op("Add", [x, self.shaped(offset, shape, "last.offset.map")], "last.styled")
 
-    def painted(self, x: str, onto: str) -> str:
-        """The canvas's planes as the maps x say (Stylizer.painted), in levels, added to `onto` [1, 48, H'/4, W'/4] (nothing
-        where that is ''), in the order row, column, colour. The places lie in a row: broadcasting is quick along them."""
+    def painted(self, x: str, shares: str, onto: str) -> str:
+        """The canvas's patterns as forms run and the maps x say (Stylizer.painted), in levels, added to `onto`
+        [1, 48, H'/4, W'/4] (nothing where that is ''), in the order row, column, colour. The places lie in a row: broadcasting
+        is quick along them."""
         net, g, count = self.net, self.g, self.net.config.canvas
         assert net.brush is not None
         rough = self.styled(x, net.brush, "brush")
         chosen = g.op("AveragePool", [rough], "brush.smooth", kernel_shape=[3, 3], pads=[1] * 4, count_include_pad=0)
-        levels, amounts = self.parts(g.as_float(chosen, self.frame.fp16), [count, 3 * count], 1, "brush.part")
+        levels, amounts = g.split(g.as_float(chosen, self.frame.fp16), ["brush.levels", "brush.amounts"], [count, 3 * count], 1)
         colour = self.shaped(self.mixed(LEVELS * net.gains.detach(), "brush.colour"), [1, 1, 3, 1], "brush.colour.map")
-        amounts = g.op("Mul", [self.shaped(amounts, [count, 1, 3, -1], "brush.amounts"), colour], "brush.coloured")
-        rows = [self.shaped(self.planes(), [count, UNIT_PX**2, 1, -1], "canvas.flat"),
-                self.shaped(levels, [count, 1, 1, -1], "brush.levels"), amounts]  # fmt: skip
-        split = [self.parts(name, [1] * count, 0, f"{name}.plane") for name in rows]
+        amounts = g.op("Mul", [self.shaped(amounts, [count, 1, 3, -1], "brush.amounts.flat"), colour], "brush.coloured")
+        levels = self.shaped(levels, [count, 1, 1, -1], "brush.levels.flat")
+        split = [self.patterns(shares), self.apart(levels, count), self.apart(amounts, count)]
         limits = [g.constant(f"canvas.{name}", value) for name, value in (("least", -1.0), ("most", 1.0))]
         total = self.shaped(onto, [1, UNIT_PX**2, 3, -1], "canvas.before") if onto else ""
         for k, (plane, level, amount) in enumerate(zip(*split, strict=True)):
@@ -341,14 +351,25 @@ class _Writer:
         head = g.constant("canvas.channels", np.array([1, 3 * UNIT_PX**2]))
         return g.op("Reshape", [total, g.op("Concat", [head, cells], "canvas.shape", axis=0)], "canvas.painted")
 
-    def parts(self, name: str, sizes: Sequence[int], axis: int, made: str) -> list[str]:
-        """A tensor in parts along an axis."""
-        if len(sizes) == 1:
-            return [name]
-        outputs = [f"{made}{i}" for i in range(len(sizes))]
-        lengths = self.g.constant(f"{made}.sizes", np.array(sizes))
-        self.g.nodes.append(helper.make_node("Split", [name, lengths], outputs, name=made, axis=axis))
-        return outputs
+    def patterns(self, shares: str) -> list[str]:
+        """The patterns as forms run, [1, 16, 1, places] each."""
+        g, count = self.g, self.net.config.canvas
+        flat = self.shaped(self.planes(), [count * DIRECTIONS, UNIT_PX**2, 1, -1], "canvas.flat")
+        planes = self.apart(flat, count * DIRECTIONS)
+        turned = self.apart(self.shaped(shares, [DIRECTIONS, 1, 1, -1], "form.flat"), DIRECTIONS)
+        found = []
+        for k in range(count):
+            total = ""
+            for d, share in enumerate(turned):
+                name = f"canvas.pattern{k}.{d}"
+                part = g.op("Mul", [planes[k * DIRECTIONS + d], share], f"{name}.part")
+                total = g.op("Add", [total, part], name) if total else part
+            found.append(total)
+        return found
+
+    def apart(self, name: str, count: int) -> list[str]:
+        """A tensor in its rows, each [1, ...]."""
+        return [name] if count == 1 else self.g.split(name, [f"{name}.{i}" for i in range(count)], [1] * count, 0)
 
     def shuffled_bytes(self, x: str) -> str:
         """uint8 [1, 48, H'/4, W'/4] -> stylised, of known size."""

@@ -2,8 +2,8 @@
 fixed.
 
 A tile reaches over its neighbours by 256 pixels. There one gives way to the other in the middle, away from both edges: a
-network's own border reaches in by 72 pixels at most (18 convolutions of 3 at a quarter of the size). Tiles begin at multiples
-of 256 pixels, where the canvas that lies under a picture (models/stylizer.py) begins anew.
+network's own border reaches in by 72 pixels at most (18 convolutions of 3 at a quarter of the size), a form that leads
+strokes by 80. Tiles begin at multiples of 256 pixels, where the canvas under a picture (models/stylizer.py) begins anew.
 """
 
 from __future__ import annotations

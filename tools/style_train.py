@@ -30,7 +30,7 @@ from tools.film_dataset import version_of
 from tools.film_dataset_source import Footage
 from tools.paint_options import PaintOptions
 from tools.paint_style import Painting, read_painting, scaled
-from tools.style_train_canvas import lay_strokes, planes_for
+from tools.style_train_canvas import lay_strokes, patterns_for
 from tools.style_train_losses import Disturbance
 from tools.style_train_options import OPTIONS, arguments, options_from, stored_options, weights_of
 from tools.style_train_pictures import Clip, Pixels, paint_seed, painted, read_clips, read_record
@@ -98,7 +98,7 @@ def train(args: argparse.Namespace) -> int:
     truth = None if args.no_optimiser else teacher_pictures(args, clips, paintings, film_sha256)
     make_folder(args.output)
     shown = [scaled(p, height * width, args.scale).picture for _, p in paintings] if perception is not None else []
-    disturbance = Disturbance(args.noise, args.noise_share, args.shift, args.light)
+    disturbance = Disturbance(args.noise, args.noise_share, args.grain, args.shift, args.light)
     recipe = Recipe(weights_of(args), disturbance, args.batch, crop, args.lr, args.average, args.seed,
                     args.style_share if args.like is not None else 0.0)  # fmt: skip
     if config.canvas and truth is not None and args.like is None and not args.resume:
@@ -173,7 +173,7 @@ def network_of(args: argparse.Namespace) -> tuple[StylizerConfig, Stylizer]:
     classic = args.architecture == "johnson"
     config = StylizerConfig(args.architecture, args.width or (32 if classic else 16), args.blocks or (5 if classic else 8),
                             tuple(args.names_of), args.norm, args.recurrent,
-                            planes_for(len(args.names_of)) if args.canvas is None else args.canvas)  # fmt: skip
+                            patterns_for(len(args.names_of)) if args.canvas is None else args.canvas)  # fmt: skip
     return config, Stylizer(config)
 
 

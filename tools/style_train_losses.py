@@ -6,11 +6,13 @@ with direct patch distributions matching", arXiv 2203.11862) use them; Goodfello
 for consistency along the flow. The noise of `Disturbance` is that of Rainy and de Berker 2018, "Stabilizing neural
 style-transfer for video" (Element AI): whole numbers within +-30 of 255 on 5 % of the values, the squared difference of both
 results as a loss; shifts and changes of brightness join it as in Wang et al. 2020, "Consistent Video Style Transfer via
-Compound Regularization" (AAAI), which needs no flow either.
+Compound Regularization" (AAAI), which needs no flow either. Strokes' directions are compared by structure tensors (Foerstner
+and Guelch 1987).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,18 +23,21 @@ PATCH_PX = 7
 SCALES = 3
 STRIDES = (3, 2, 1)  # between patches, scale by scale: the finest has nine times as many as are needed
 GRID_CELLS = 8  # over so many cells of 4 pixels strokes even out, a grid does not
+FORM_PX = 16  # side of the windows in which strokes run one way
 BROAD_PX = 8  # below, where a stroke lies is the network's to choose
 
 
 @dataclass(frozen=True)
 class Disturbance:
-    """What may not show in the result. noise: levels of 255, at most, on a share of the values. shift: pixels, at most.
-    light: of the brightness, at most, as a factor and as an offset (0.1 = 10 %)."""
+    """What may not show in the result. noise: levels of 255, at most, on a share of the values. grain: levels of 255, the
+    deviation, at most, of soft grain on all of them. shift: pixels, at most. light: of the brightness, at most, as a factor and
+    as an offset (0.1 = 10 %)."""
 
     noise: float = 30.0
     share: float = 0.05
-    shift: int = 0
-    light: float = 0.0
+    grain: float = 8.0
+    shift: int = 2
+    light: float = 0.05
 
 
 def broad_loss(out: Tensor, truth: Tensor) -> Tensor:
@@ -62,6 +67,26 @@ def patch_loss(out: Tensor, truth: Tensor, directions: int = 32) -> Tensor:
     return total
 
 
+def form_loss(out: Tensor, truth: Tensor) -> Tensor:
+    """How far strokes run another way, or are weaker or stronger, than the teacher's: the difference of structure tensors of
+    luma in windows of 16 pixels at two scales, over the teacher's mean gradient energy. [N, 3, H, W] both."""
+    total = out.new_zeros(())
+    for scale in range(2):
+        if scale:
+            out, truth = F.avg_pool2d(out, 2), F.avg_pool2d(truth, 2)
+        side = min(FORM_PX, *(n - 1 for n in out.shape[2:]))  # of crops below 33 pixels it is smaller
+        a, b = (F.avg_pool2d(moments(x), side, max(side // 2, 1)) for x in (out, truth))  # [N, 3, h, w]
+        total = total + (a - b).abs().mean() / b[:, 2].mean().clamp(min=1e-6)
+    return total
+
+
+def moments(picture: Tensor) -> Tensor:
+    """[N, 3, H, W] -> [N, 3, H - 1, W - 1]: gx^2 - gy^2, 2 gx gy, gx^2 + gy^2 of luma."""
+    luma = picture.mean(dim=1, keepdim=True)
+    gx, gy = luma[:, :, 1:, 1:] - luma[:, :, 1:, :-1], luma[:, :, 1:, 1:] - luma[:, :, :-1, 1:]
+    return torch.cat([gx * gx - gy * gy, 2 * gx * gy, gx * gx + gy * gy], dim=1)
+
+
 def grid_loss(out: Tensor) -> Tensor:
     """How far the 16 pixels of a cell differ in the mean over 8x8 cells: the grid that a pixel-shuffle leaves.
     out [N, 3, H, W], H and W multiples of 4."""
@@ -76,21 +101,36 @@ def variation_loss(out: Tensor) -> Tensor:
     return (out[:, :, 1:] - out[:, :, :-1]).abs().mean() + (out[..., 1:] - out[..., :-1]).abs().mean()
 
 
-def disturbed(image: Tensor, by: Disturbance) -> tuple[Tensor, tuple[int, int]]:
-    """image [N, 3, H, W] 0..1 with noise, in another light, moved; and the pixels (down, right) that it was moved by."""
-    found = image
-    if by.light:
-        gain, offset = 1 + by.light * (2 * torch.rand(2, len(image), 1, 1, 1) - 1)  # [N, 1, 1, 1] each
-        found = found * gain.to(image.device) + (offset - 1).to(image.device) / 2  # [N, 3, H, W]
-    down = right = 0
-    if by.shift:
-        down, right = (torch.randint(2 * by.shift + 1, (2,)) - by.shift).tolist()
-        found = torch.roll(found, (down, right), (2, 3))  # what came round the border is not compared
-    if by.noise and by.share:
-        most = round(by.noise)
-        levels = torch.randint(-most, most + 1, image.shape) / 255  # [N, 3, H, W]
-        found = found + (levels * (torch.rand(image.shape) < by.share)).to(image.device)
-    return found, (down, right)
+def noisy(image: Tensor, by: Disturbance) -> Tensor:
+    """image [N, 3, H, W] 0..1 with noise and grain."""
+    most = round(by.noise)
+    levels = torch.randint(-most, most + 1, image.shape) / 255  # [N, 3, H, W]
+    levels = levels * (torch.rand(image.shape) < by.share) + film_grain(image.shape, by.grain)
+    return image + levels.to(image.device)
+
+
+def shifted(image: Tensor, by: Disturbance) -> tuple[Tensor, tuple[int, int]]:
+    """image [N, 3, H, W] moved, and the pixels (down, right) that it was moved by; what came round the border is not to be
+    compared."""
+    down, right = (torch.randint(2 * by.shift + 1, (2,)) - by.shift).tolist()
+    return torch.roll(image, (down, right), (2, 3)), (down, right)
+
+
+def lit(image: Tensor, by: Disturbance) -> Tensor:
+    """image [N, 3, H, W] 0..1 in another light, each its own."""
+    gain, offset = 1 + by.light * (2 * torch.rand(2, len(image), 1, 1, 1) - 1)  # [N, 1, 1, 1] each
+    return image * gain.to(image.device) + (offset - 1).to(image.device) / 2
+
+
+def film_grain(shape: Sequence[int], most: float) -> Tensor:
+    """Grain as scanned and compressed film has it: grey, one to about four pixels wide, of a deviation up to `most` levels,
+    each picture's its own. shape: (N, 3, H, W) -> float32 [N, 1, H, W], in values of 0..1."""
+    count, _, height, width = shape
+    found = torch.randn(count, 1, height, width)
+    for _ in range(int(torch.randint(3, ()))):
+        found = F.avg_pool2d(found, 3, 1, 1)
+    found = found / found.std(dim=(2, 3), keepdim=True).clamp(min=1e-6)
+    return found * (most / 255 * torch.rand(count, 1, 1, 1))
 
 
 def same_loss(plain: Tensor, other: Tensor, moved: tuple[int, int]) -> Tensor:

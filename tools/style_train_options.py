@@ -27,7 +27,8 @@ your own in, and train again with --teacher RUN), checkpoint/, previews/STEP.png
 state.safetensors, from which --resume goes on exactly. Then: cineml style export RUN -o stylizer.onnx
 
 The temporal noise is that of Rainy and de Berker 2018, "Stabilizing neural style-transfer for video": the same frame with some
-of its values changed is to give the same picture, so that a film's grain does not boil in the result."""
+of its values changed is to give the same picture, so that a film's grain does not boil in the result. Shifts and light beside
+it are those of Wang et al. 2020, "Consistent Video Style Transfer via Compound Regularization"; each has its own weight."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,13 @@ class Weights:
     broad: float = 1.0
     pixel: float = 0.1
     patches: float = 2.0
+    form: float = 0.3
     critic: float = 0.0
-    grid: float = 10.0
+    grid: float = 30.0
     tv: float = 0.0
     noise: float = 20.0
+    shift: float = 0.0
+    light: float = 20.0
     flow: float = 0.0
     content: float = 1.0
     style: float = 1.0
@@ -50,10 +54,13 @@ WEIGHT_HELP = {
     "broad": "colours of the teacher's pictures, in means of 8x8 pixels",
     "pixel": "pixels of the teacher's pictures: more of it is blurred",
     "patches": "patches of the teacher's pictures, wherever they lie: sharp strokes",
+    "form": "direction and strength of the teacher's strokes, window by window",
     "critic": "a small network that tells the teacher's patches from these, as 0.05: sharper, for twice the time",
     "grid": "against the grid of 4x4 pixels",
     "tv": "total variation: smoothness",
-    "noise": "temporal noise: 0 trains without noise, shifts and changes of brightness",
+    "noise": "temporal noise: that noise and grain change nothing",
+    "shift": "that the result moves with the frame, as 4: for --canvas 0, as a canvas lies still",
+    "light": "that changes of brightness change nothing",
     "flow": "consistency along the film's motion where nothing is hidden, as 50 (needs --sequence 2 or more)",
     "content": "content in the eyes of --network",
     "style": "style in the eyes of --network",
@@ -83,8 +90,8 @@ def arguments() -> argparse.ArgumentParser:
     net.add_argument("--blocks", type=int, help="residual blocks (student 8, johnson 5)")
     net.add_argument("--norm", choices=("instance", "affine"), default="affine",
                      help="instance: by each picture's own tones, as the classic. affine: fixed (affine)")
-    net.add_argument("--canvas", type=int, help="planes of strokes that lie still under the film; 0 for none (a style's own "
-                     "each, and 3 of lines)")
+    net.add_argument("--canvas", type=int, help="patterns of strokes that lie under the film and run as its forms do; 0 for "
+                     "none (a style's own each)")
     net.add_argument("--recurrent", action="store_true", help="takes the warped last result as well; needs --sequence 2")
     net.add_argument("--from", dest="like", type=Path, metavar="RUN", help="start from this network (its sizes are taken): "
                      "first only what belongs to the styles learns, then all")
@@ -104,8 +111,9 @@ def arguments() -> argparse.ArgumentParser:
         loss.add_argument(f"--{name}-weight", type=float, default=value, metavar="W", help=f"{told} ({value:g})")
     loss.add_argument("--noise", type=float, default=30.0, metavar="LEVELS", help="of the temporal noise, of 255, at most (30)")
     loss.add_argument("--noise-share", type=float, default=0.05, help="of the values that it changes (0.05)")
-    loss.add_argument("--shift", type=int, default=0, metavar="PX", help="of the disturbed frame, at most (0)")
-    loss.add_argument("--light", type=float, default=0.02, help="of its brightness, at most (0.02)")
+    loss.add_argument("--grain", type=float, default=8.0, metavar="LEVELS", help="deviation of soft film grain, at most (8)")
+    loss.add_argument("--shift", type=int, default=2, metavar="PX", help="of the disturbed frame, at most (2)")
+    loss.add_argument("--light", type=float, default=0.05, help="of its brightness, at most (0.05)")
     loss.add_argument("--sequence", type=int, default=1, metavar="K", help="frames in a row of each, along the flow (1)")
     run = p.add_argument_group("run")
     run.add_argument("--steps", type=int, help="length (3000, where --minutes is not given); only so are two runs equal")
@@ -173,7 +181,7 @@ def check(args: argparse.Namespace) -> None:
              ("width", 4, 256), ("blocks", 1, 32), ("seed", 0, 2**31 - 1))  # fmt: skip
     real: tuple[tuple[str, float, float], ...] = (
         ("minutes", 1e-3, 1e6), ("lr", 1e-7, 1), ("average", 0, 0.99999), ("noise", 0, 255), ("noise_share", 0, 1),
-        ("light", 0, 0.9), ("scale", 0.1, 8), ("style_share", 0, 1),
+        ("grain", 0, 255), ("light", 0, 0.9), ("scale", 0.1, 8), ("style_share", 0, 1),
         *((f"{n}_weight", 0, 1e6) for n in WEIGHT_HELP))  # fmt: skip
     for name, low, high in (*whole, *real):
         value = getattr(args, name)
@@ -219,7 +227,7 @@ def weights_of(args: argparse.Namespace) -> Weights:
     """The weights of the losses; those of a teacher that is not there are 0."""
     values = {name: float(getattr(args, f"{name}_weight")) for name in WEIGHT_HELP}
     if args.no_optimiser:
-        values |= dict.fromkeys(("broad", "pixel", "patches", "critic"), 0.0)
+        values |= dict.fromkeys(("broad", "pixel", "patches", "form", "critic"), 0.0)
     if args.network is None:
         values |= dict.fromkeys(("content", "style"), 0.0)
     return Weights(**values)

@@ -22,17 +22,22 @@ from tools.style_train_losses import (
     broad_loss,
     convincing_loss,
     critic_loss,
-    disturbed,
     flow_loss,
+    form_loss,
     grid_loss,
+    lit,
+    noisy,
     patch_loss,
     pixel_loss,
     same_loss,
+    shifted,
     variation_loss,
     warped,
 )
 from tools.style_train_options import Weights
 from tools.style_train_pictures import Clip
+
+Changed = tuple[list[int], tuple[int, int]]  # which crops, and by how many pixels (down, right) they were moved
 
 WARM_STEPS = 20
 DECAY = 0.5  # the last part of the run, in which the rate falls to nothing
@@ -204,14 +209,14 @@ class Training:
         w, first = self.recipe.weights, batch.frames[:, 0]  # [B, 3, c, c]
         found: dict[str, Tensor] = {}
         directions = torch.get_rng_state()  # the disturbance draws after these, so that it does not change them
-        results, others = self.results(batch)
+        results, other, kinds = self.results(batch)
         torch.set_rng_state(directions)
         made = results[0]
         if batch.truth is not None:
             truths = self.truths(batch) if self.net.config.recurrent else [batch.truth]
             for result, truth in zip(results, truths, strict=False):
                 for name, weight, loss in (("broad", w.broad, broad_loss), ("pixel", w.pixel, pixel_loss),
-                                           ("patches", w.patches, patch_loss)):  # fmt: skip
+                                           ("patches", w.patches, patch_loss), ("form", w.form, form_loss)):  # fmt: skip
                     if weight:
                         value = weight * loss(result, truth) / len(truths)
                         found[name] = found[name] + value if name in found else value
@@ -221,8 +226,8 @@ class Training:
             found["tv"] = w.tv * variation_loss(made)
         if self.critic is not None:
             found["critic"] = w.critic * convincing_loss(self.critic(made, batch.weights))
-        if others is not None:
-            found["noise"] = w.noise * same_loss(made, *others)
+        for name, (crops, moved) in kinds.items():
+            found[name] = getattr(w, name) * same_loss(made[crops], other[crops], moved)
         if w.flow and len(results) > 1:
             steps = [flow_loss(results[k + 1], *self.before(results[k], batch, k)) for k in range(len(results) - 1)]
             found["flow"] = w.flow * torch.stack(steps).mean()
@@ -230,25 +235,51 @@ class Training:
             found |= self.seen_losses(first, made, batch)
         return found, made
 
-    def results(self, batch: Batch) -> tuple[list[Tensor], tuple[Tensor, tuple[int, int]] | None]:
-        """(the results of the frames in a row [B, 3, c, c] each, that of the disturbed first frame and how it was moved)."""
+    def results(self, batch: Batch) -> tuple[list[Tensor], Tensor, dict[str, Changed]]:
+        """(the results of the frames in a row [B, 3, c, c] each, those of the disturbed first frames [B, 3, c, c] or none
+        [0, 3, c, c], which of them were disturbed how)."""
         w, weights, count = self.recipe.weights, batch.weights, batch.frames.shape[1]
         needed = count if w.flow or self.net.config.recurrent else 1
         frames = [batch.frames[:, k] for k in range(needed)]
-        moved = (0, 0)
-        if w.noise:
-            other, moved = disturbed(frames[0], self.recipe.disturbance)
+        other, kinds = self.disturbed(frames[0])
+        # Strokes run in the disturbed frame as in its own: else what is learnt of noise is a canvas without directions.
+        shares = self.net.shares(frames[0]) if kinds and self.net.config.canvas else None
         if not self.net.config.recurrent:
-            together = [*frames, other] if w.noise else frames
-            made = self.net(torch.cat(together), weights.repeat(len(together), 1))  # [B * count, 3, c, c]
+            together = [*frames, other] if kinds else frames
+            if shares is not None:
+                shares = torch.cat([shares, *(self.net.shares(f) for f in frames[1:]), shares])
+            made = self.net(torch.cat(together), weights.repeat(len(together), 1), shares=shares)  # [B * count, 3, c, c]
             results = list(made.chunk(len(together)))
-            return (results[:needed], (results[needed], moved)) if w.noise else (results, None)
+            return results[:needed], results[needed] if kinds else other, kinds
         results = [self.net(frames[0], weights)]
-        disturbed_result = (self.net(other, weights), moved) if w.noise else None
+        if kinds:
+            other = self.net(other, weights, shares=shares)
         for k in range(needed - 1):
             before, sure = self.before(results[k], batch, k)
             results.append(self.net(frames[k + 1], weights, before.clamp(0, 1), sure))
-        return results, disturbed_result
+        return results, other, kinds
+
+    def disturbed(self, frames: Tensor) -> tuple[Tensor, dict[str, Changed]]:
+        """frames [B, 3, c, c] with noise, moved or in another light, each crop in one of the ways that have a weight, which
+        take turns; none where none has."""
+        w, by = self.recipe.weights, self.recipe.disturbance
+        names = [name for name in ("noise", "shift", "light") if getattr(w, name)]
+        if not names:
+            return frames[:0], {}
+        other, kinds = frames.clone(), dict[str, Changed]()
+        for k, name in enumerate(names):
+            crops = [b for b in range(len(frames)) if (b + self.step_number) % len(names) == k]
+            if not crops:
+                continue
+            moved = (0, 0)
+            if name == "noise":
+                other[crops] = noisy(frames[crops], by)
+            elif name == "light":
+                other[crops] = lit(frames[crops], by)
+            else:
+                other[crops], moved = shifted(frames[crops], by)
+            kinds[name] = (crops, moved)
+        return other, kinds
 
     def before(self, result: Tensor, batch: Batch, k: int) -> tuple[Tensor, Tensor]:
         """(the result of frame k moved to frame k + 1 [B, 3, c, c], how certain each pixel of that is [B, 1, c, c])."""
