@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("scipy")
 
 from tools.keyframes_keep import Keep, from_oklab, kept, to_oklab
+from tools.paint_options import PaintOptions
 
 H, W = 40, 50
 
@@ -90,3 +91,30 @@ def test_bad_values_are_refused() -> None:
         Keep("colour", 1.5)
     with pytest.raises(ValueError, match="mask"):
         kept(p, p, Keep("colour"), np.zeros((H, W - 1), np.uint8))
+
+
+@pytest.mark.parametrize("way", ["a shot", "the sheet of ways"])
+def test_kept_colour_does_not_run_over_a_hard_edge(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from types import SimpleNamespace
+    from typing import Any
+
+    from tools import keyframes_shot, paint_compare
+
+    film = np.full((H, W, 3), (200, 60, 50), np.uint8)
+    film[:, W // 2 :] = (60, 90, 190)
+    painted = np.full((H, W, 3), 128, np.uint8)
+    if way == "a shot":
+        options = SimpleNamespace(keep="colour", keep_amount=1.0)
+        on: Any = SimpleNamespace(options=options, keep_where=None, frames=[film])
+        made = keyframes_shot.with_film(on, 0, painted)
+    else:
+        one: Any = SimpleNamespace(picture=painted)
+        monkeypatch.setattr(paint_compare, "Painter", lambda *a, **k: SimpleNamespace(paint=lambda *a, **k: one))
+        part: Any = SimpleNamespace(start=0, end=1, shot=1)
+        own: Any = SimpleNamespace(always=np.zeros((H, W), bool))
+        nothing: Any = None
+        (row,) = paint_compare.make_rows([0], [part], nothing, PaintOptions(), own, lambda n: film, nothing, lambda s: None)
+        made = row.pictures[3]
+        assert made is not None
+    assert np.ptp(made[:, : W // 2].reshape(-1, 3), axis=0).max() <= 1
+    assert np.ptp(made[:, W // 2 :].reshape(-1, 3), axis=0).max() <= 1

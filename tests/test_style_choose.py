@@ -67,6 +67,25 @@ def test_a_sheet_has_a_row_for_every_painting_and_a_column_for_every_frame(
     assert choose(given, out) == 0, "a sheet of one's own may be made anew"
 
 
+def test_too_little_memory_is_one_sentence_and_the_same_command_goes_on(
+        given: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    plain, done = style_patches.Easel.stylise, []
+
+    def full(self: Any, *words: Any, **more: Any) -> Any:
+        if len(done) == 3:
+            raise MemoryError
+        done.append(plain(self, *words, **more))
+        return done[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(style_patches.Easel, "stylise", full)
+        assert choose(given, tmp_path / "sheet.png") == 2
+    said = capsys.readouterr().err
+    assert "needs more memory than there is; try: a smaller --width" in said and len(said.strip().splitlines()) == 1
+    assert len(list((tmp_path / "sheet.png.work").glob("*.png"))) == 3  # which are not made again
+    assert choose(given, tmp_path / "sheet.png") == 0
+
+
 def test_stopped_by_hand_the_sheet_stays_and_what_is_done_is_not_done_again(
         given: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
     out, real, calls = tmp_path / "sheet.png", style_patches.Easel.stylise, []

@@ -121,6 +121,27 @@ def test_tiles_dream_as_the_whole_does(judge: Perception) -> None:
     assert float((found[0][0] - found[1][0]).abs().max()) < 1e-3 * float(found[0][0].abs().max())
 
 
+def test_nothing_is_dreamt_of_at_the_borders_that_is_not_in_the_picture(judge: Perception) -> None:
+    frame = np.full((96, 128, 3), 215, np.uint8)
+    frame[56:, 24:104] = 30  # at the bottom alone
+    frame = cv2.GaussianBlur(frame, (0, 0), 2)
+    for layer in ("b16.conv0", "b8"):
+        made = Dreamer(judge, replace(QUICK, layer=layer, octaves=1, iterations=8)).dream(frame)
+        dreamt = np.abs(made.picture.astype(float) - frame).mean(axis=2)
+        sides = dreamt[:4], dreamt[:40, :4], dreamt[:40, -4:]
+        assert all(side.mean() < 0.05 for side in sides) and dreamt[50:62].mean() > 1, layer
+
+
+def test_a_dream_is_as_strong_at_the_borders_as_within(judge: Perception) -> None:
+    noise = np.random.default_rng(0).integers(90, 160, (4, 96, 128, 3), np.uint8)
+    dreamer = Dreamer(judge, replace(QUICK, layer="b8", octaves=1))
+    strength = np.mean([np.abs(dreamer.dream(frame).detail).mean(axis=2) for frame in noise], axis=0)
+    within = strength[16:-16, 16:-16].mean()
+    for turns in range(4):
+        lines = np.rot90(strength, turns)[:10].mean(axis=1) / within
+        assert lines.min() > 0.85 and lines.max() < 1.15, turns
+
+
 def test_octaves_go_from_small_to_the_pictures_own_size() -> None:
     assert octave_sizes((96, 128), 3, 2.0, 20) == [(24, 32), (48, 64), (96, 128)]
     assert octave_sizes((96, 128), 8, 2.0, 48) == [(48, 64), (96, 128)]
@@ -279,7 +300,8 @@ def test_everything_that_is_wrong_is_said_at_once_and_nothing_is_lost(
     assert main([str(tmp_path / "none.png"), "--network", str(tmp_path / "no.pth"), "--guide", str(tmp_path / "no.jpg"), "-o",
                  str(tmp_path / "out.png")]) == 2  # fmt: skip
     said = capsys.readouterr().err
-    assert all(name in said for name in ("none.png", "no.pth", "no.jpg")) and len(said.strip().splitlines()) == 3
+    assert all(name in said for name in ("none.png", "no.pth")) and len(said.strip().splitlines()) == 3
+    assert f"--guide {tmp_path / 'no.jpg'}: does not exist; allowed: a picture\n" in said
     assert main([str(still), "--network", str(checkpoint), "-o", str(still)]) == 2
     assert "which would be lost" in capsys.readouterr().err and still.read_bytes() == before
     assert main([str(still), "--network", str(checkpoint), "-o", str(tmp_path / "x.png"), "--layer", "?", *WORDS]) == 2

@@ -241,6 +241,23 @@ def test_a_picture_of_the_persons_can_be_the_start(judge: Perception, tmp_path: 
         optimise(content, [style()], replace(still, start=str(begun)), perception=judge)
 
 
+def test_strokes_go_on_to_the_very_border(repo: Path) -> None:
+    from tests.painted import strokes
+    from tools.style_network import read_perception
+
+    rows, columns = np.mgrid[:80, :112]
+    wall = 210 + 8 * np.sin(columns / 40) + 6 * np.cos(rows / 30)  # on which nothing else leads the strokes
+    wall[(rows - 40) ** 2 + (columns - 56) ** 2 < 14**2] = 40
+    content = np.repeat(wall.astype(np.uint8)[..., None], 3, axis=2)
+    film_judge = read_perception(repo / "show_configs" / "demo" / "checkpoint", device="cpu")
+    made = optimise(content, [Style(painting_of(strokes(96, 96)))], replace(FEW, iterations=25), perception=film_judge)
+    steps = [np.abs(np.diff(made.picture.astype(float), axis=axis)).mean(axis=2) for axis in (0, 1)]
+    strength = steps[0][:, :-1] + steps[1][:-1]  # [H - 1, W - 1]
+    for turns in range(4):
+        side = np.rot90(strength, turns)
+        assert 0.75 < side[:4].mean() / side[4:16].mean() < 1.3, turns
+
+
 def test_vgg19_goes_through_the_same_code() -> None:
     perception = Perception(small_vgg())
     for loss in ("gram", "sliced"):

@@ -26,7 +26,8 @@ from tools.keyframes_measure import e_warp  # noqa: E402
 from tools.keyframes_suggest_shots import Span  # noqa: E402
 from tools.style_distances import content_distance, jitter_px, share_closed, slope2  # noqa: E402
 from tools.style_measure_blur import blurred, compared, sigma_to, suspects  # noqa: E402
-from tools.style_measure_page import shown  # noqa: E402
+from tools.style_measure_page import page, shown  # noqa: E402
+from tools.style_measure_plot import Worst, plot_png  # noqa: E402
 from tools.style_steadiness import Pair, Steadiness, Still, steadiness, worst_of  # noqa: E402
 
 WIDTH, HEIGHT, FRAMES, CUT, JUMP = 80, 60, 20, 9, 14
@@ -323,6 +324,19 @@ def test_ctrl_c_leaves_the_older_report(films: Path, report: Path, monkeypatch: 
     assert "nothing was written" in capsys.readouterr().err
 
 
+def test_too_little_memory_is_one_sentence(films: Path, report: Path, monkeypatch: pytest.MonkeyPatch,
+                                           capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(style_measure, "steadiness", full)
+    before = {p.name: p.read_bytes() for p in report.iterdir()}
+    assert measure(films / "original", films / "steady", "--cuts", films / "cuts.csv", "-o", report) == 2
+    said = capsys.readouterr().err
+    assert "needs more memory than there is; try: fewer films at once" in said and len(said.strip().splitlines()) == 1
+    assert {p.name: p.read_bytes() for p in report.iterdir()} == before
+
+
 def test_the_page_names_nothing_outside_and_escapes_what_it_tells(report: Path) -> None:
     page = (report / "report.html").read_text()
     assert "://" not in page and str(report.parent) not in page and "<b>" not in page.replace("<b>shot", "").replace("<b>s", "")
@@ -351,3 +365,29 @@ def test_a_browser_opens_the_page_offline(report: Path, tmp_path: Path) -> None:
         assert wide and page.evaluate(fits)
         browser.close()
     assert not said and all(url.startswith(("file:", "data:")) for url in asked)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 390])
+def test_long_names_leave_room_for_the_numbers_and_for_the_page(width: int, tmp_path: Path) -> None:
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    browser_path = shutil.which("chromium")
+    if browser_path is None:
+        pytest.skip("chromium is not installed")
+    name = "the_wanderer_restored_2026-11-23_oil_and_woodcut_take_two_half_as_steady"
+    numbers = {"e_warp_1": 0.01, "excess_1": 0.01, "sharpness": 9.0, "content": 0.2, "styles": {name: 5.0, "b": 6.0}}
+    films = {"original": {**numbers}, name: {**numbers}, "soft": {**numbers}}
+    still = np.zeros((40, 60, 3), np.uint8)
+    worst = Worst(0, 7, 1, "00:00:00:07", 0.001, 0.01, (still, still, still, still))
+    plot = plot_png(Steadiness((Pair(0, 1, 0.1, (0.2, 0.3), 0.9),), ()), [name, "soft"], [], (0, 2))
+    text = page(f"{name}: how steady", films, [("1 (frames 0 to 7)", films)], [f"{name} is blurred"], plot, [worst], "Frames")
+    (tmp_path / "report.html").write_text(text, encoding="utf-8")
+    with playwright.sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=browser_path, args=list(BROWSER_FLAGS))
+        opened = browser.new_page(viewport={"width": width, "height": 900})
+        opened.goto((tmp_path / "report.html").as_uri(), wait_until="load")
+        right = "all => Math.max(...all.map(e => e.getBoundingClientRect().right))"
+        assert opened.evaluate("document.documentElement.scrollWidth") <= width
+        for text_of in ("h1", "p", "article header b", "#totals tr > :nth-child(2)", "#shots tr > :nth-child(3)"):
+            assert opened.eval_on_selector_all(text_of, right) <= width, text_of
+        browser.close()

@@ -47,7 +47,8 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def paint(given: Path, content: str, out: Path, *more: object, style: str = "warm.png") -> int:
-    words = [given / content, "--style", given / style, "-o", out, "--preset", "draft", "--turns", 1, "--threads", 1, *more]
+    quick = [] if "gatys" in more else ["--preset", "draft", "--turns", 1]  # of patches alone
+    words = [given / content, "--style", given / style, "-o", out, *quick, "--threads", 1, *more]
     if content == "film.mp4" and "--cuts" not in more:
         words += ["--cuts", given / "cuts.csv"]
     return main([str(w) for w in words])
@@ -295,8 +296,10 @@ def test_a_network_is_given_what_earlier_frames_want(given: Path, tmp_path: Path
         return SimpleNamespace(picture=255 - content if start is None else start, loss=0.5)
 
     monkeypatch.setattr(style_gatys, "optimise", optimise)
-    monkeypatch.setattr(style_network, "read_perception", lambda path: SimpleNamespace(sha256="ab", name=str(path)))
-    monkeypatch.setattr(style_network, "network_line", lambda perception: f"{perception.name} judges")
+    network = SimpleNamespace(sha256="ab", kind="vgg19")
+    opened: list[tuple[str, str]] = []
+    monkeypatch.setattr(style_network, "read_perception", lambda p, pooling: opened.append((str(p), pooling)) or network)
+    monkeypatch.setattr(style_network, "network_line", lambda perception: f"{opened[-1][0]} judges")
     more = ["--method", "gatys", "--network", "net", "--iterations", 7, "--style", given / "cold.png", "--weights", "1,2"]
     assert paint(given, "film.mp4", tmp_path / "out", *more, "--end", "7f") == 0
     assert "net judges" in capsys.readouterr().out
@@ -304,6 +307,9 @@ def test_a_network_is_given_what_earlier_frames_want(given: Path, tmp_path: Path
     with Image.open(tmp_path / "out" / "000000.png") as first:
         assert np.abs(np.asarray(first).astype(int) - (255 - scene(0).astype(int))).mean() < 6
     assert paint(given, "photo.png", tmp_path / "out.png", *more) == 0
+    assert opened[-1] == ("net", "max")
+    assert paint(given, "photo.png", tmp_path / "average.png", *more, "--pooling", "average") == 0
+    assert opened[-1] == ("net", "average")
     assert paint(given, "photo.png", tmp_path / "out.png", *more, "--tv", "3") == 2 and "tv" in capsys.readouterr().err
 
 
@@ -314,7 +320,7 @@ def test_a_network_is_given_what_earlier_frames_want(given: Path, tmp_path: Path
     ("photo.png", ["--mask", "-", "--mask", "-"], "--mask: is given 2 times beside --style once"),
     ("photo.png", ["--mask", "nowhere.png"], "nowhere.png: does not exist"),
     ("photo.png", ["--method", "gatys"], "has no network to judge"),
-    ("photo.png", ["--network", "vgg.pth"], "patches need none"),
+    ("photo.png", ["--network", "vgg.pth"], "--network: is for --method gatys"),
     ("film.mp4", ["--quality", "99"], "--quality: 99"),
     ("photo.png", ["--tone", "0", "--form", "0"], "are both 0"),
     ("nothing.mp4", [], "nothing.mp4: does not exist"),
@@ -366,3 +372,27 @@ def test_the_help_has_examples_and_needs_nothing_heavy() -> None:
     words = ["a.png", "--style", "b", "--style", "c", "--weights", "1,3", "--mask", "-", "--mask", "m", "-o", "o.png"]
     args = arguments().parse_args(words)
     assert weights_of(args) == [1, 3] and list(masks_given(args)) == [None, Path("m")] and not option_problems(args)
+
+
+def test_an_option_of_the_other_method_is_said_and_not_passed_over(tmp_path: Path) -> None:
+    def said(*words: str) -> list[str]:
+        args = arguments().parse_args(["a.png", "--style", "s.png", "-o", str(tmp_path / "o.png"), *words])
+        return [str(p) for p in option_problems(args)]
+
+    for words, name, other in (
+        (["--iterations", "5"], "--iterations", "gatys"), (["--start-from", "noise"], "--start-from", "gatys"),
+        (["--style-weight", "3"], "--style-weight", "gatys"), (["--network", "n"], "--network", "gatys"),
+        (["--method", "gatys", "--network", "n", "--strokes", "0.2"], "--strokes", "patches"),
+        (["--method", "gatys", "--network", "n", "--preset", "best"], "--preset", "patches"),
+    ):  # fmt: skip
+        (one,) = said(*words)
+        assert one.startswith(f"{name}: is for --method {other}"), one
+    (one,) = said("--method", "gatys", "--network", "n", "--adam-rate", "0.1")
+    assert one.startswith("--adam-rate: is for Adam")
+    assert not said("--method", "gatys", "--network", "n", "--one-by-one", "--scale", "2", "--seed", "3")
+    assert not said("--method", "gatys", "--network", "n", "--adam-rate", "0.1", "--loss", "sliced")
+
+
+def test_a_number_of_threads_that_cannot_be_is_said_once(tmp_path: Path) -> None:
+    args = arguments().parse_args(["a.png", "--style", "s.png", "-o", str(tmp_path / "o.png"), "--threads", "-1"])
+    assert len(option_problems(args)) == 1

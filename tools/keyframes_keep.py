@@ -24,6 +24,9 @@ CONES = np.array([[0.4122214708, 0.5363325363, 0.0514459929], [0.2119034982, 0.6
 LAB = np.array([[0.2104542553, 0.7936177850, -0.0040720468], [1.9779984951, -2.4285922050, 0.4505937099],
                 [0.0259040371, 0.7827717662, -0.8086757660]], np.float32)  # fmt: skip
 CONES_BACK, LAB_BACK = np.linalg.inv(CONES.astype(np.float64)), np.linalg.inv(LAB.astype(np.float64))
+# Sigma of what is kept: colour to the pixel, else it runs over edges and strokes keep rainbow fringes; of light and dark only
+# what is broader than strokes, or they were lost.
+COARSE_PX: dict[What, float] = {"colour": 0.0, "luminance": 4.0}
 CHROMA_STEPS = 7  # halvings by which a colour that no screen can show is brought back to the nearest paler one
 
 
@@ -39,6 +42,11 @@ class Keep:
     def __post_init__(self) -> None:
         if self.what not in KEPT or not 0 <= self.amount <= 1 or not 0 <= self.coarse_px < 1000:
             raise ValueError(f"what is {' or '.join(KEPT)}, amount 0..1, coarse_px 0 or more: {self}")
+
+
+def keep_of(what: What, amount: float = 1.0) -> Keep:
+    """What is kept of a film where nobody says how finely. amount: 0..1. Raises ValueError."""
+    return Keep(what, amount, COARSE_PX[what])
 
 
 def kept(painted: Picture, film: Picture, keep: Keep, where: NDArray[np.uint8] | None = None) -> Picture:

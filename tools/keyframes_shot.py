@@ -13,7 +13,7 @@ from player.show.problem import Problem, ShowError
 from tools.keyframes_blend import blend, choose
 from tools.keyframes_flicker import Calm, Neighbour, brought, calmed
 from tools.keyframes_flow import Map, Pixels, warp
-from tools.keyframes_keep import Keep, kept
+from tools.keyframes_keep import keep_of, kept
 from tools.keyframes_kept import Kept, Memory
 from tools.keyframes_options import Options
 from tools.keyframes_pass import Flows, Footing, Pass, Tick
@@ -213,7 +213,7 @@ def with_film(on: Footing, frame: int, picture: Pixels) -> Pixels:
     where = None if on.keep_where is None else on.keep_where[frame]
     if on.keep_where is not None and where is None:
         return picture
-    return kept(picture, on.frames[frame], Keep(what, o.keep_amount), where)
+    return kept(picture, on.frames[frame], keep_of(what, o.keep_amount), where)
 
 
 def _with_end(items: Iterator[Made]) -> Iterator[Made | None]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from player.show.film import format_timecode
 from tools.contact_sheet import FAINT, GAP, GROUND, INK, MARGIN, TEXT_PX, fitted
-from tools.keyframes_keep import Keep, kept
+from tools.keyframes_keep import keep_of, kept
 from tools.paint_choice import Part
 from tools.paint_gate import Gate
 from tools.paint_keys import Painter, moved, sized, travelled
@@ -101,8 +101,8 @@ def make_rows(frames: Sequence[int], parts: Sequence[Part], painting: Painting, 
             other_frame = sized(frame_at(away), size)
             other = painters[0].paint(other_frame, progress=lambda s: told(s, 2))
             carried = moved(other, travelled(sized(p, size) for p in between(away, frame))).picture
-        rows.append(Row(frame, part.shot, (shown, *made, kept(made[0], shown, Keep("colour")),
-                                           kept(made[0], shown, Keep("luminance")), carried)))  # fmt: skip
+        rows.append(Row(frame, part.shot, (shown, *made, kept(made[0], shown, keep_of("colour")),
+                                           kept(made[0], shown, keep_of("luminance")), carried)))  # fmt: skip
         progress(3 * (at + 1) / steps)
     return rows
 

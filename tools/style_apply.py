@@ -25,6 +25,7 @@ from tools.film_dataset_png import png
 from tools.keyframes_film import sound_of, write_film
 from tools.keyframes_keys import has_alpha, laid, read_mask, read_rgba
 from tools.keyframes_output import digest_of, read_rows, sha256_of, write_record, write_table
+from tools.paint_gate import gate_of
 from tools.style_apply_frames import PngWriter, Styled, finished, write_frames
 from tools.style_apply_job import (
     CODE,
@@ -90,7 +91,7 @@ def one_picture(args: argparse.Namespace) -> int:
             masks = read_mask(masked, picture.shape[1::-1])
             masks = 255 - masks if args.mask_side == "ground" else masks
         way = way_of(args, vector(model.styles, shares))
-        made = finished(model.run(picture, way.shares), picture, way, masks)
+        made = finished(model.run(picture, way.shares), picture, way, masks, gate_of([picture]))
     finally:
         model.close()
     data = png(made, 4) if alpha is None else png_with(made, alpha)
@@ -139,7 +140,7 @@ def film(args: argparse.Namespace) -> int:
         print(f"{args.output} is there already, made with the same options (--again makes it anew)")
         return DONE
     model = opened(args, job.footage.size)
-    styled = Styled(job.footage, job.cuts, model, job.way)
+    styled = Styled(job.footage, job.cuts, model, job.way, job.gate)
     try:
         begin(job)
         make(job, styled)

@@ -25,6 +25,8 @@ from tools.film_dataset_png import png
 from tools.film_dataset_source import Footage
 from tools.keyframes_frames import ShotFrames, faded, seen_share
 from tools.keyframes_keys import Named, read_mask
+from tools.paint_gate import Gate
+from tools.style_black import with_black
 from tools.style_model import TiledModel
 from tools.whole_file import make_folder, write_whole, writing
 
@@ -32,8 +34,6 @@ Pixels = NDArray[np.uint8]  # [H, W, 3]
 HELD = 6  # stylised frames that are remembered
 SMOOTHED_TONES = 0.7  # of the neighbours' broad tones at the full strength of --smooth, as in keyframes_shot.py
 WAITING = 4  # frames that wait to be written
-# Sigma: colour to the pixel, else strokes keep rainbow fringes; of light and dark only what is broader than they are.
-COARSE_PX = {"colour": 0.0, "luminance": 4.0}
 LEVEL = 1  # of zlib: packing costs less than stylising
 
 
@@ -54,8 +54,9 @@ class Way:
 class Styled:
     """Stylised frames of a film, uint8 [H, W, 3] by number, in any order; in the film's order they cost least."""
 
-    def __init__(self, footage: Footage, cuts: CutList, model: TiledModel, way: Way) -> None:
-        self.footage, self.cuts, self.model, self.way = footage, cuts, model, way
+    def __init__(self, footage: Footage, cuts: CutList, model: TiledModel, way: Way, gate: Gate | None = None) -> None:
+        """gate: the film's black frame, which stays black."""
+        self.footage, self.cuts, self.model, self.way, self.gate = footage, cuts, model, way, gate
         self.frames = ShotFrames(footage, cuts, 0, footage.frames)
         self.recurrent = model.facts.recurrent
         self._held: OrderedDict[int, Pixels] = OrderedDict()
@@ -65,7 +66,7 @@ class Styled:
         """A frame as it is to be seen. Raises ShowError."""
         picture = self._calmed(frame)
         film = self.frames[frame]
-        picture = finished(picture, film, self.way, self._mask(frame))
+        picture = finished(picture, film, self.way, self._mask(frame), self.gate)
         mix = self.cuts.mix_at(frame)
         return faded(picture, mix.fade, mix.fade_colour)
 
@@ -131,12 +132,14 @@ class Styled:
         self.frames.close()
 
 
-def finished(made: Pixels, film: Pixels, way: Way, mask: Pixels | None) -> Pixels:
-    """A stylised picture with what is kept of the film's, and over it by amount and mask (uint8 [H, W])."""
+def finished(made: Pixels, film: Pixels, way: Way, mask: Pixels | None, gate: Gate | None = None) -> Pixels:
+    """A stylised picture with what is kept of the film's, what is black of it (gate), and over it by amount and mask
+    (uint8 [H, W])."""
     if way.keep:
-        from tools.keyframes_keep import Keep, kept
+        from tools.keyframes_keep import keep_of, kept
 
-        made = kept(made, film, Keep(way.keep, way.keep_amount, COARSE_PX[way.keep]))
+        made = kept(made, film, keep_of(way.keep, way.keep_amount))
+    made = with_black(made, film, gate)
     if mask is None and way.amount == 1:
         return made
     share: Any = np.float32(way.amount)

@@ -22,6 +22,7 @@ from player.sources.stylizer_model import stylizer_facts
 from tools.film_dataset_source import Footage, footage_at, order_notes
 from tools.keyframes_asked import check_cuts, cuts_of, range_of
 from tools.keyframes_film import sound_problems
+from tools.keyframes_keep import COARSE_PX
 from tools.keyframes_keys import masks_of
 from tools.keyframes_output import (
     Place,
@@ -37,8 +38,10 @@ from tools.keyframes_output import (
     versions,
 )
 from tools.keyframes_plan import frame_files
-from tools.style_apply_frames import COARSE_PX, Way, masks_by_frame
+from tools.paint_gate import Gate
+from tools.style_apply_frames import Way, masks_by_frame
 from tools.style_apply_options import option_problems, shares_of
+from tools.style_black import film_gate
 
 TOOL = "cineml style apply"
 CODE = 12  # letters of a hash
@@ -48,7 +51,7 @@ NEEDED = {"cv2": "opencv-python", "scipy": "scipy"}  # by --smooth, --keep and r
 @dataclass(frozen=True)
 class Job:
     """A checked command line. common: what the frames follow from. todo: film frames to make. theirs: that somebody has
-    changed, which stay. before: the record of an earlier run."""
+    changed, which stay. before: the record of an earlier run. gate: the film's black frame."""
 
     args: argparse.Namespace
     footage: Footage
@@ -62,6 +65,7 @@ class Job:
     todo: tuple[int, ...]
     theirs: frozenset[int]
     before: Mapping[str, Any]
+    gate: Gate
 
     @property
     def frames(self) -> range:
@@ -110,7 +114,9 @@ def planned(args: argparse.Namespace, place: Place, footage: Footage, cuts: CutL
         name = Counter(files).most_common(1)[0][0]
         given = f"has frames that differ only in their ending ({Path(name).stem})"
         raise ShowError(Problem(str(footage.path), given, "one picture a frame"))
-    common = common_of(args, footage, cuts, way)
+    common, gate = common_of(args, footage, cuts, way), film_gate(footage, 0, footage.frames)
+    if gate.always.any():  # what was made before it was left black is made anew
+        common["gate"] = digest_of(gate.always.tobytes().hex())
     if place.film:  # frames of a folder may be added to; a film is as long as it is
         common["range"] = [first, end]
     before, rows = read_record(place.record), read_rows(place)
@@ -128,7 +134,7 @@ def planned(args: argparse.Namespace, place: Place, footage: Footage, cuts: CutL
     code = digest_of(common)[:CODE]
     ours = frozenset() if args.again else frozenset(n for n in seen.ours if rows[n].job == code)
     todo = tuple(n for n in frames if n not in ours and n not in seen.theirs)
-    return Job(args, footage, cuts, way, first, end, place, files, common, todo, seen.theirs, before)
+    return Job(args, footage, cuts, way, first, end, place, files, common, todo, seen.theirs, before, gate)
 
 
 def common_of(args: argparse.Namespace, footage: Footage, cuts: CutList, way: Way) -> dict[str, Any]:

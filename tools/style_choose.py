@@ -62,6 +62,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ShowError as e:
         print(e, file=sys.stderr)
         return BAD_INPUT
+    except MemoryError:
+        hint = f"a smaller --width than {args.width}, smaller paintings"
+        print(Problem(str(args.film), "needs more memory than there is", "", hint), file=sys.stderr)
+        return BAD_INPUT
     except KeyboardInterrupt:
         shown = f"{args.output} shows what is done" if args.output.is_file() else "nothing is done yet"
         print(f"\nstopped; {shown}: the same command goes on", file=sys.stderr)

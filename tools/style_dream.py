@@ -103,6 +103,9 @@ def dreamer_of(args: argparse.Namespace, options: DreamOptions) -> tuple[Dreamer
     if not args.content.exists():
         found.append(Problem(str(args.content), "does not exist", "a picture, a film, or a folder of its frames"))
     try:
+        if args.guide is not None and not args.guide.is_file():
+            given = "is a folder" if args.guide.is_dir() else "does not exist"
+            raise ShowError(Problem(f"--guide {args.guide}", given, "a picture"))
         guide = None if args.guide is None else read_content(args.guide)[0]
     except ShowError as e:
         found += e.problems

@@ -26,13 +26,14 @@ from tools.keyframes_flow import flow, reliability, warp
 from tools.keyframes_keep import Keep, kept
 from tools.style_dream_options import DreamOptions
 from tools.style_gatys_target import Pixels, pixels_of, resized, tensor_of
-from tools.style_gatys_tiles import Sight, Tile
+from tools.style_gatys_tiles import Sight, Tile, mirrored
 from tools.style_losses import TINY
 from tools.train_machine import is_out_of_memory
 
 LEAST_OCTAVE_PX = 48  # of the shorter side
 MOST_GUIDE = 2048  # places of a guide that are looked at
 CHUNK = 8192  # places of the picture that are compared with them at once
+AROUND_PX = 24  # dreamt of around the picture, and never shown: at its borders a dream is then as strong as within
 BANDS_PX = (0.7, 1.4, 2.8, 5.6)  # sigmas between the bands of a gradient, fine to broad
 SHADOW_PX = 6.0  # sigma: what is broader is light and shade
 
@@ -155,12 +156,15 @@ class Dreamer:
                 told: Callable[[int, Tensor], None]) -> Tensor:  # fmt: skip
         """x [1, 3, H, W] after one octave's steps."""
         o = self.options
-        sight = Sight(self.perception, [self.layer], size, o.tile)
+        more = 2 * AROUND_PX + self.stride - 1  # of height and width, for what surrounds it and the shifts
+        sight = Sight(self.perception, [self.layer], (size[0] + more, size[1] + more), o.tile)
         for done in range(1, o.iterations + 1):
-            # Shifted at random, so that the network's own grid of strides, and tiles, leave no trace.
-            dy, dx = (int(n) for n in chance.integers(0, sight.unit, 2))
-            gradient = self._gradient(torch.roll(x, (dy, dx), (2, 3)), sight).roll((-dy, -dx), (2, 3))
-            gradient = self._balanced(gradient)
+            # Shifted at random, so that the network's own grid of strides, and tiles, leave no trace. In its own mirror image:
+            # rolled, the bottom would lie against the top, and be dreamt of as an edge there.
+            dy, dx = (AROUND_PX + int(n) for n in chance.integers(0, self.stride, 2))
+            rows, columns = (mirrored(n, d, more - d).to(x.device) for n, d in zip(size, (dy, dx), strict=True))
+            gradient = self._gradient(x[:, :, rows][:, :, :, columns], sight)
+            gradient = self._balanced(gradient[:, :, dy : dy + size[0], dx : dx + size[1]])
             gradient = gradient * (o.step / 255 / gradient.abs().mean().clamp_min(TINY))
             x = (x + (gradient if speed is None else gradient * speed)).clamp(0, 1)
             told(done, x)

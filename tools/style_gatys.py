@@ -45,7 +45,9 @@ HISTORY, HISTORY_VALUES = 20, 1 << 28  # steps that L-BFGS remembers, fewer of a
 RENEWED = 25  # iterations with one sample of places and directions, of the sliced loss under L-BFGS
 BOUNDS = 100.0  # weight of values outside 0..1
 NOISE, TRACE = 0.15, 0.02  # deviation of a start from noise, and of what is laid over a start from the content, in 0..1
-BLEED_PX = 12  # painted beyond the borders and cut off: the outermost pixels have strokes on one side only, and stay dull
+# Painted beyond the borders and cut off: what lies beyond is the mirror image, in which strokes cannot go on, so that they end
+# before the border. With 24 px that is still seen on flat walls, with 32 no more.
+BLEED_PX = 40
 LEAST_LEVEL_PX = 2 * LEAST_PX  # of the shorter side of the coarsest level
 
 Preview = Callable[[int, int, Callable[[], Pixels]], None]

@@ -85,6 +85,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ShowError as e:
         print(e, file=sys.stderr)
         return BAD_INPUT
+    except MemoryError:
+        hint = "fewer films at once, or smaller ones"
+        print(Problem(str(args.original), "needs more memory than there is", "", hint), file=sys.stderr)
+        return BAD_INPUT
     except KeyboardInterrupt:
         print("\nstopped; nothing was written, and what was there before is still there", file=sys.stderr)
         return STOPPED

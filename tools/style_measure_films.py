@@ -44,7 +44,7 @@ def stylised_of(found: Sequence[Footage], original: Footage, first: int, last: i
         else:
             allowed = f"{original.frames}, as the original"
             allowed += f", or {last - first}, as from --start to --end" if last - first != original.frames else ""
-            problems.append(Problem(str(footage.path), f"has {footage.frames} frames", allowed,
+            problems.append(Problem(str(footage.path), f"has {footage.frames} frame{'s' * (footage.frames != 1)}", allowed,
                                     "--start and --end of the part that was stylised"))  # fmt: skip
         if footage.files:
             for note in order_notes([p.name for p in footage.files]):

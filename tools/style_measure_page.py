@@ -16,12 +16,15 @@ img { display: block; max-width: 100%; height: auto }
 .wide { overflow-x: auto } #plot { min-width: 50rem; width: 100%; max-width: 1300px }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums }
 th, td { padding: .3rem .8rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap }
-th { color: var(--faint); font-weight: 500 } th[scope=row] { text-align: left; color: var(--ink) }
-.warn { color: var(--warn) } p.warn { max-width: 90ch }
+th { color: var(--faint); font-weight: 500 } th[scope=row] { color: var(--ink) }
+th:first-child, .name { text-align: left } th[scope=row], .name { white-space: normal; overflow-wrap: anywhere }
+/* A long name takes more lines, not the place of the numbers. */
+th[scope=row]:not(:empty), .name { min-width: 7.5rem; max-width: 22rem }
+.warn { color: var(--warn) } p.warn { max-width: 90ch } p, article header b { overflow-wrap: anywhere; min-width: 0 }
 article { padding: .75rem; margin: 0 0 1rem }
 .row { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: .35rem; margin-top: .35rem }
 .row img { width: 100%; border-radius: 3px } .row figure { margin: 0 } figcaption { color: var(--faint); font-size: .85rem }
-@media (max-width: 700px) { .row { grid-template-columns: repeat(2, minmax(0, 1fr)) } }
+@media (max-width: 700px) { th, td { padding: .3rem .5rem } .row { grid-template-columns: repeat(2, minmax(0, 1fr)) } }
 """
 TOLD = (
     "E_warp: the mean squared difference, of values 0 to 1, between a frame and a later one warped to it by the original's own "
@@ -30,6 +33,7 @@ TOLD = (
     "original to the painting. Content: how far the drawing is from the original's, 0 the same, 1 nothing of it. "
     "Sharpness: mean gradient, in levels a pixel; a blur lowers E_warp, so read both."
 )
+FILM = "film"  # the heading of a column of names
 Numbers = Mapping[str, Any]  # of one film or shot, as measure.json has them
 
 
@@ -71,19 +75,19 @@ def totals_table(films: Mapping[str, Numbers]) -> str:
 def shots_table(shots: Sequence[tuple[str, Mapping[str, Numbers]]], names: Sequence[str]) -> str:
     """A row a shot and film."""
     columns = [c for c in COLUMNS if c[0] not in ("style", "style_closed")]
-    head = ["shot", *(["film"] if len(names) > 1 else []), *(label for _, label in columns)]
+    head = ["shot", *([FILM] if len(names) > 1 else []), *(label for _, label in columns)]
     rows = []
     for called, films in shots:
         for i, name in enumerate(names):
             first = f"<th scope='row'>{text(called) if i == 0 else ''}</th>"
-            film = f"<td>{text(name)}</td>" if len(names) > 1 else ""
+            film = f'<td class="name">{text(name)}</td>' if len(names) > 1 else ""
             cells = "".join(f"<td>{shown(key, films[name].get(key))}</td>" for key, _ in columns)
             rows.append(f"<tr>{first}{film}{cells}</tr>")
     return table("shots", head, rows)
 
 
 def table(name: str, head: Sequence[str], rows: Sequence[str]) -> str:
-    titles = "".join(f"<th scope='col'>{text(h)}</th>" for h in head)
+    titles = "".join(f"<th scope='col'{' class=name' if h == FILM else ''}>{text(h)}</th>" for h in head)
     return f'<table id="{name}"><thead><tr>{titles}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
 
 

@@ -90,9 +90,10 @@ def plot_png(found: Steadiness, names: Sequence[str], cuts: Sequence[int], frame
         for cut in cuts:
             axes.axvline(cut - 0.5, color="#6a6a6a", linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
         axes.set_xlim(frames[0] - 0.5, frames[1] - 0.5)
-    # Outside, above all panels: within one it would lie over the very peaks that are looked for.
+    # Outside, above all panels: within one it would lie over the very peaks that are looked for. At the left: a narrow page
+    # shows that end of the plot.
     columns = max(1, min(4, LEGEND_LETTERS // (6 + max(len(n) for n in names))))
-    figure.legend(*rows[0].get_legend_handles_labels(), loc="outside upper right", ncols=columns, facecolor=PANEL,
+    figure.legend(*rows[0].get_legend_handles_labels(), loc="outside upper left", ncols=columns, facecolor=PANEL,
                   edgecolor=PANEL, labelcolor=INK_HEX, fontsize=9)
     axes.set_xlabel("film frame; dashed lines are cuts", color=BEFORE)
     out = io.BytesIO()

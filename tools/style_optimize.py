@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,15 @@ import numpy.typing as npt
 
 from player.progress import Progress
 from player.show.problem import Problem, ShowError
-from tools.film_dataset_source import Footage
 from tools.keyframes_asked import check_cuts
 from tools.keyframes_film import sound_problems
-from tools.keyframes_keep import Keep
-from tools.paint_choice import frames_of
+from tools.keyframes_keep import COARSE_PX, Keep, keep_of
 from tools.paint_gate import Gate, gate_of
 from tools.paint_options import paint_options
 from tools.paint_style import Painting, read_painting
+from tools.style_black import film_gate
 from tools.style_frames import Hand, Preview, paint_frames, stopped_words
-from tools.style_gatys_options import STARTS, gatys_options
+from tools.style_gatys_options import STARTS, GatysOptions, gatys_options
 from tools.style_optimize_hands import GatysHand, PatchHand
 from tools.style_optimize_masks import Mask, read_masks
 from tools.style_optimize_options import arguments, masks_given, option_problems, weights_of
@@ -47,7 +46,6 @@ from tools.whole_file import make_folder, sha256_of
 
 TOOL = "cineml style optimize"
 DONE, BAD_INPUT, STOPPED = 0, 2, 130
-LOOKED_AT = 32  # frames all over a film that tell its black frame
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -69,7 +67,7 @@ class Asked:
         together = not self.args.one_by_one
         if self.args.method == "gatys":
             options = gatys_options(self.args, float(self.args.scale), self.args.seed)
-            return GatysHand(self.paintings, self.weights, masks, options, self.perception, self.keep, together)
+            return GatysHand(self.paintings, self.weights, masks, options, self.perception, self.keep, together, gate)
         from tools.style_patches import Easel, Style
 
         styles = [Style(p, w, name=str(path)) for p, w, path in zip(self.paintings, self.weights, self.args.style, strict=True)]
@@ -118,18 +116,22 @@ def asked_for(args: argparse.Namespace) -> Asked:
     for path, painting in zip(args.style, paintings, strict=True):
         for note in painting.notes:
             print(f"{path.name}: {note}", flush=True)
-    keep = None if args.keep is None else Keep(args.keep, args.keep_amount)
-    if keep is not None and keep.what == "colour":
-        keep = replace(keep, coarse_px=0.0)  # to the pixel, or strokes keep rainbow fringes
+    keep = None if args.keep is None else keep_of(args.keep, args.keep_amount)
     weights = weights_of(args)
     how: dict[str, Any] = {name: getattr(args, name) for name in ("method", "keep", "keep_amount", "one_by_one")}
     if args.keep == "colour":
-        how["coarse_px"] = 0.0
+        how["coarse_px"] = COARSE_PX["colour"]
     perception = None
     if args.method == "gatys":
         from tools.style_network import network_line, read_perception
 
-        perception = read_perception(args.network)
+        perception = read_perception(args.network, args.pooling)
+        if perception.kind == "discriminator" and args.pooling != GatysOptions.pooling:
+            raise ShowError(Problem("--pooling", f"is of VGG19, and {perception.name} is a discriminator", "without --pooling"))
+        if args.threads:
+            import torch
+
+            torch.set_num_threads(args.threads)
         print(network_line(perception), flush=True)
         how |= {**asdict(gatys_options(args, float(args.scale), args.seed)), "network": perception.sha256}
     else:
@@ -161,7 +163,7 @@ def paint_picture(args: argparse.Namespace) -> int:
     preview, progress = Preview(place.work / "preview.png"), Progress(100, "picture", sys.stdout, 100)
     print(f"{args.content.name}: {width}x{height}; {preview.path} shows how far it is", flush=True)
     try:
-        hand = asked.hand((height, width), masks, None)
+        hand = asked.hand((height, width), masks, gate_of([content]))
         made = hand.paint(0, content, {}, lambda share: progress.at(round(100 * share)), lambda p: preview.show(content, p))
         write_picture(place, made.picture, alpha, record_of(TOOL, args, common))
     finally:
@@ -179,16 +181,10 @@ def paint_film(args: argparse.Namespace) -> int:
     masks = read_masks(masks_given(args), footage.size, footage, range(first, end))
     job = film_job(TOOL, args, footage, first, end, with_masks(asked.common, masks))
     gate = film_gate(footage, first, end)
-    if gate.always.any() and args.method == "patches":
+    if gate.always.any():
         print(f"{gate.always.mean():.1%} of the picture is the film's black frame, and stays as it is", flush=True)
     paint_frames(job, asked.hand((footage.size[1], footage.size[0]), masks, gate))
     return DONE
-
-
-def film_gate(footage: Footage, first: int, end: int) -> Gate:
-    """The black frame around the frames [first, end)."""
-    at = [int(n) for n in np.unique(np.linspace(first, end - 1, LOOKED_AT).astype(int))]
-    return gate_of(p for _, p in frames_of(footage, at))
 
 
 if __name__ == "__main__":

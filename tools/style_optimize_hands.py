@@ -10,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tools.keyframes_keep import Keep, kept
+from tools.style_black import with_black
 from tools.style_frames import SEEN_EVERY_S, Done
 from tools.style_optimize_masks import Mask
 
 if TYPE_CHECKING:
     from models.perception import Perception
+    from tools.paint_gate import Gate
     from tools.paint_style import Painting
     from tools.style_gatys_options import GatysOptions
     from tools.style_patches import Easel
@@ -52,11 +54,13 @@ class GatysHand:
     """Optimisation of the picture itself in a network's eyes (Gatys et al. 2016), of film by Ruder et al. 2016."""
 
     def __init__(self, paintings: Sequence[Painting], weights: Sequence[float], masks: Sequence[Mask | None],
-                 options: GatysOptions, perception: Perception, keep: Keep | None, together: bool) -> None:  # fmt: skip
+                 options: GatysOptions, perception: Perception, keep: Keep | None, together: bool,
+                 gate: Gate | None = None) -> None:  # fmt: skip
+        """gate: the film's black frame, which stays black."""
         from tools.style_gatys_film import OFFSETS
 
         self.paintings, self.weights, self.masks = paintings, weights, masks
-        self.options, self.perception, self.keep = options, perception, keep
+        self.options, self.perception, self.keep, self.gate = options, perception, keep, gate
         self.back = tuple(range(1, max(OFFSETS) + 1)) if together else ()
 
     def paint(self, number: int, frame: Pixels, before: Mapping[int, Done], told: Told, seen: Seen) -> Done:
@@ -83,7 +87,8 @@ class GatysHand:
 
         made = optimise(frame, styles, self.options, perception=self.perception, start=start, terms=terms, preview=preview)
         picture = made.picture if self.keep is None else kept(made.picture, frame, self.keep)
-        return Done(frame, masked(picture, frame, masks), {"painted": made.picture}, float(made.loss))
+        picture = with_black(masked(picture, frame, masks), frame, self.gate)
+        return Done(frame, picture, {"painted": made.picture}, float(made.loss))
 
 
 def small(field: npt.NDArray[np.int32]) -> npt.NDArray[np.integer]:

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from player.show.problem import Problem, ShowError
 from tools.paint_options import PATCHES, TURNS, Keep, PaintOptions, Preset, paint_options
-from tools.style_gatys_options import WHERE_VGG, add_gatys_arguments, gatys_options
+from tools.style_gatys_options import WHERE_VGG, GatysOptions, add_gatys_arguments, gatys_options
 from tools.style_output_options import add_output_arguments, output_option_problems
 
 Method = Literal["patches", "gatys"]
@@ -49,7 +49,16 @@ def arguments() -> argparse.ArgumentParser:
     p.add_argument("--keep-amount", type=float, default=1.0, metavar="0..1", help="how much of it (1)")
     p.add_argument("--seed", type=int, default=own.seed, help=f"another arrangement of strokes ({own.seed})")
     add_output_arguments(p)
-    g = p.add_argument_group("--method patches")
+    p.add_argument("--one-by-one", action="store_true", help="of a film: each frame on its own, to compare")
+    add_patches_arguments(p)
+    add_gatys_arguments(p)
+    return p
+
+
+def add_patches_arguments(parser: argparse.ArgumentParser) -> None:
+    """The group of options for --method patches."""
+    own = PaintOptions()
+    g = parser.add_argument_group("--method patches")
     g.add_argument("--preset", choices=get_args(Preset), default=own.preset, help=f"speed or finish ({own.preset})")
     g.add_argument("--patch", type=int, choices=PATCHES, default=own.patch,
                    help=f"pixels of the pieces that are laid: larger keeps longer strokes whole ({own.patch})")  # fmt: skip
@@ -62,9 +71,6 @@ def arguments() -> argparse.ArgumentParser:
     g.add_argument("--form", default=f"{own.form:g}", help=f"weight of the direction of forms ({own.form:g})")
     g.add_argument("--agree", default=f"{own.agree:g}", help=f"of a film: weight of the frames before ({own.agree:g})")
     g.add_argument("--uniformity", help="how evenly all of the painting is used, 0 to 20000 (of the preset)")
-    g.add_argument("--one-by-one", action="store_true", help="of a film: each frame on its own, to compare")
-    add_gatys_arguments(p)
-    return p
 
 
 def option_problems(args: argparse.Namespace) -> list[Problem]:
@@ -74,7 +80,8 @@ def option_problems(args: argparse.Namespace) -> list[Problem]:
         try:
             check(args)
         except ShowError as e:
-            found += [p for p in e.problems if p not in found]
+            said = {p.where for p in found}  # --threads is looked at twice
+            found += [p for p in e.problems if p.where not in said]
     if not (math.isfinite(args.keep_amount) and 0 <= args.keep_amount <= 1):
         found.append(Problem("--keep-amount", f"{args.keep_amount:g}", "0 to 1"))
     elif args.keep is None and args.keep_amount != 1:
@@ -92,8 +99,21 @@ def option_problems(args: argparse.Namespace) -> list[Problem]:
     if args.method == "gatys" and args.network is None:
         found.append(Problem("--method gatys", "has no network to judge", "--network FILE or --network CHECKPOINT",
                              "--method patches, which needs none"))  # fmt: skip
-    if args.method == "patches" and args.network is not None:
-        found.append(Problem("--network", "is given, and patches need none", "", "--method gatys beside it"))
+    return found + foreign_problems(args)
+
+
+def foreign_problems(args: argparse.Namespace) -> list[Problem]:
+    """Options that say something to the other method alone."""
+    other: Method = "gatys" if args.method == "patches" else "patches"
+    group = argparse.ArgumentParser(add_help=False)
+    (add_gatys_arguments if other == "gatys" else add_patches_arguments)(group)
+    own = vars(group.parse_args([]))
+    given = [f"--{name.replace('_', '-')}" for name, value in own.items() if getattr(args, name) != value]
+    said = f"is for --method {other}, and the method is {args.method}"
+    found = [Problem(name, said, f"without {name}, or --method {other}") for name in given]
+    sliced = args.method == "gatys" and args.loss == "sliced" and args.optimiser is None
+    if args.method == "gatys" and args.adam_rate != GatysOptions.rate and not (sliced or args.optimiser == "adam"):
+        found.append(Problem("--adam-rate", "is for Adam, and the optimiser is lbfgs", "without it, or --optimiser adam"))
     return found
 
 

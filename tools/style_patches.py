@@ -23,10 +23,11 @@ import numpy.typing as npt
 from player.show.problem import Problem, ShowError
 from tools.keyframes_keep import Keep, kept
 from tools.paint_gate import Gate, beneath, with_gate
-from tools.paint_guides import Described, Floats, described, luminance, tone_curve, tone_plane
+from tools.paint_guides import Described, Floats, described, tone_curve, tone_plane
 from tools.paint_keys import Field, Moved, Painter, start_of
 from tools.paint_options import PaintOptions
 from tools.paint_style import Painting, joined, painting_of
+from tools.style_black import seen_share
 
 Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.uint8]
@@ -35,8 +36,6 @@ TILE_PX = 1536  # side of a square that is searched at once: some 600 MB
 MOST_STYLES = 32
 EVEN_SPREAD = 0.35  # of 0..1: pictures of less contrast keep what they lack, else noise would become strokes
 FINER = 3.0  # times: looked at on faces of 60 px; without it eyes and mouths became any dark stroke
-UNSEEN, SEEN = 0.03, 0.12  # brightest luminance of a picture in which nothing can be seen; from where on it is painted in full
-BRIGHTEST = 99.5  # percentile
 
 
 @dataclass(frozen=True)
@@ -213,10 +212,3 @@ def masked(picture: Pixels, content: Pixels, masks: Sequence[Pixels | None]) -> 
     if share.min() == 1:
         return picture
     return np.asarray(np.rint(content + share * (picture.astype(np.float32) - content)), np.uint8)
-
-
-def seen_share(content: Pixels) -> float:
-    """How far anything can be seen in a picture, 0..1: black frames and the ends of fades are not painted."""
-    bright = float(np.percentile(luminance(content[::2, ::2]), BRIGHTEST))
-    share = min(1.0, max(0.0, (bright - UNSEEN) / (SEEN - UNSEEN)))
-    return share * share * (3 - 2 * share)

@@ -1,0 +1,56 @@
+"""What of a film is black and stays so, however its pictures are painted: bars, the edge of the gate, and frames in which
+nothing can be seen. NumPy alone, since an exported network paints in a base install too."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from tools.film_dataset_source import Footage
+from tools.film_dataset_square import whole
+from tools.paint_gate import DARK, LIT, Gate, Mask, gate_of
+from tools.paint_guides import luminance
+
+Pixels = npt.NDArray[np.uint8]
+
+LOOKED_AT = 32  # frames all over a film that tell its black frame
+UNSEEN, SEEN = 0.03, 0.12  # brightest luminance of a picture in which nothing can be seen; from where on it is painted in full
+BRIGHTEST = 99.5  # percentile
+SOFT = (0.24, 0.52, 0.24)  # weights of a pixel and of those beside it: a Gaussian of 0.8 pixels, as far as it shows
+
+
+def film_gate(footage: Footage, first: int, end: int) -> Gate:
+    """The black frame around the frames [first, end). Raises ShowError."""
+    at = [int(n) for n in np.unique(np.linspace(first, end - 1, LOOKED_AT).astype(int))]
+    return gate_of(np.asarray(whole(item, footage.turns, False), np.uint8) for _, item in footage.read(at))
+
+
+def seen_share(content: Pixels) -> float:
+    """How far anything can be seen in a picture, 0..1: black frames and the ends of fades are not painted."""
+    bright = float(np.percentile(luminance(content[::2, ::2]), BRIGHTEST))
+    share = min(1.0, max(0.0, (bright - UNSEEN) / (SEEN - UNSEEN)))
+    return share * share * (3 - 2 * share)
+
+
+def with_black(made: Pixels, film: Pixels, gate: Gate | None) -> Pixels:
+    """A painted picture uint8 [H, W, 3] in which what is black in the film's frame (the same shape) is black: all of a frame in
+    which nothing can be seen, and what is dark in the black frame around the others. gate: the film's, None for none."""
+    share = seen_share(film)
+    if share < 1:
+        made = np.asarray(np.rint(film + share * (made.astype(np.float32) - film)), np.uint8)
+    if gate is None or share == 0:
+        return made
+    around = gate.of(film)
+    if not around.any():
+        return made
+    dark = np.clip((LIT - luminance(film)) / (LIT - DARK), 0, 1)
+    laid = (softened(around) * dark)[..., None]
+    return np.asarray(np.rint(made + laid * (film.astype(np.float32) - made)), np.uint8)
+
+
+def softened(mask: Mask) -> npt.NDArray[np.float32]:
+    """bool [H, W] as float32, 0..1, its edge a pixel soft; at the border the mask goes on."""
+    plane = np.pad(mask.astype(np.float32), 1, mode="edge")
+    a, b, c = (np.float32(w / sum(SOFT)) for w in SOFT)
+    across = a * plane[:, :-2] + b * plane[:, 1:-1] + c * plane[:, 2:]
+    return np.asarray(a * across[:-2] + b * across[1:-1] + c * across[2:], np.float32)
