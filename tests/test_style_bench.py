@@ -43,9 +43,10 @@ def test_the_ablation_says_yes_only_where_all_is_equal_but_the_flicker() -> None
 def test_the_two_networks_differ_in_the_noise_alone(tmp_path: Path) -> None:
     without, with_ = (words_of(n, Bench(tmp_path)) for n in (WITHOUT, WITH))
     noise = without.index("--noise-weight")
-    assert with_[:noise] == without[:noise] and without[noise:] == ["--noise-weight", "0"]
-    own = {w for w in with_[noise:] if w.startswith("--")}
-    assert own <= {"--noise-weight", "--noise-share", "--light", "--shift", "--noise"}
+    assert with_[:noise] == without[:noise]
+    names = ["--noise-weight", "--shift-weight", "--light-weight"]
+    assert without[noise::2] == with_[noise::2] == names and set(without[noise + 1 :: 2]) == {"0"}
+    assert all(float(w) > 0 for w in with_[noise + 1 :: 2])
     assert WITH.teacher == "without" and set(NETWORKS) >= {"with", "without", "classic"}
 
 
