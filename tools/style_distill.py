@@ -22,7 +22,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import torch
 
-from models.checkpoint import CheckpointError
 from models.stylizer import Stylizer, StylizerConfig, operations
 from models.stylizer_checkpoint import load_stylizer
 from player.show.problem import Problem, ShowError
@@ -39,8 +38,8 @@ from tools.style_train_pictures import Clip, Pixels, frame_file, read_clips, rea
 from tools.style_train_place import place_problems
 from tools.style_train_run import Plan, Run
 from tools.style_train_step import Recipe, lesson_of
-from tools.train_machine import chosen_device, is_out_of_memory, keep_freed_memory
-from tools.train_run import STOPPED
+from tools.train_machine import chosen_device, keep_freed_memory
+from tools.train_outcome import outcome
 from tools.train_snapshot import write_json
 from tools.whole_file import check_folder, make_folder, writing
 
@@ -61,23 +60,8 @@ class Teacher:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The deed. Exit code 0, 2 for bad input, 130 after Ctrl-C (a snapshot is kept, --resume goes on)."""
-    try:
-        return distill(options_from(argv))
-    except ShowError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except CheckpointError as error:
-        print(f"cineml style distill: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped; what was written stays", file=sys.stderr)
-        return STOPPED
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        hint = "a smaller --batch, --crop or --frames; with --resume where a snapshot was made"
-        print(Problem("memory", "ran out", "", hint), file=sys.stderr)
-        return 2
+    return outcome(lambda: distill(options_from(argv)), TOOL,
+                   "what was written stays", "a smaller --batch, --crop or --frames")  # fmt: skip
 
 
 def teacher_at(folder: Path) -> Teacher:

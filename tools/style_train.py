@@ -21,7 +21,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import torch
 
-from models.checkpoint import CheckpointError
 from models.stylizer import Stylizer, StylizerConfig, operations, parameter_count
 from models.stylizer_checkpoint import load_stylizer
 from player.progress import Progress
@@ -38,8 +37,8 @@ from tools.style_train_place import place_problems
 from tools.style_train_run import Plan, Run
 from tools.style_train_step import Recipe, Training, lesson_of
 from tools.style_train_transfer import start_like
-from tools.train_machine import chosen_device, is_out_of_memory, keep_freed_memory
-from tools.train_run import STOPPED
+from tools.train_machine import chosen_device, keep_freed_memory
+from tools.train_outcome import outcome
 from tools.train_snapshot import write_json, write_picture
 from tools.whole_file import check_folder, make_folder, writing
 
@@ -49,23 +48,9 @@ PACKAGES = ("cineml", "torch", "numpy", "opencv-python", "numba")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The deed. Exit code 0, 2 for bad input, 130 after Ctrl-C (a snapshot is kept, --resume goes on)."""
-    try:
-        return train(options_from(argv))
-    except ShowError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except CheckpointError as error:
-        print(f"cineml style train: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped; the frames that are painted are kept: the same command goes on from there", file=sys.stderr)
-        return STOPPED
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        hint = "a smaller --batch or --crop; with --resume where a snapshot was made"
-        print(Problem("memory", "ran out", "", hint), file=sys.stderr)
-        return 2
+    return outcome(lambda: train(options_from(argv)), TOOL,
+                   "the frames that are painted are kept: the same command goes on from there",
+                   "a smaller --batch or --crop")  # fmt: skip
 
 
 def train(args: argparse.Namespace) -> int:
