@@ -34,6 +34,7 @@ NORMS: tuple[str, ...] = get_args(Normalisation)
 MOST_STYLES = 32
 NAME = r"[A-Za-z0-9_.-]{1,64}"  # of a style
 BORDER_PX = 16  # of edge pixels round a picture: the convolutions' zero padding falls there and is cut away with it
+BARE_BORDER_PX = 48  # of a student without a canvas, which draws ripples round every edge that it can find
 UNIT_PX = 4  # both architectures work at a quarter of the size
 CANVAS_CELLS = 64  # side of the canvas, in cells of 4 pixels; then it repeats
 ALONG_PX, ACROSS_PX = 8.0, 1.5  # sigma of the canvas's strokes
@@ -74,6 +75,11 @@ class StylizerConfig:
         for style in self.styles:
             if not isinstance(style, str) or not re.fullmatch(NAME, style):
                 raise ValueError(f"styles must be 1 to 64 letters, digits and _ . - (they stand in addresses); given {style!r}")
+
+    @property
+    def border_px(self) -> int:
+        """Of edge pixels round a picture in evaluation: a multiple of 4."""
+        return BORDER_PX if self.canvas or self.architecture == "johnson" else BARE_BORDER_PX
 
     @property
     def inputs(self) -> int:
@@ -202,7 +208,7 @@ class Stylizer(nn.Module):
         directions of strokes (`shares`) where they are not to be the picture's own, in training.
 
         Recurrent: previous [N, 3, H, W] 0..1, the last output warped to this picture, and certainty [N, 1, H, W] 0..1, where
-        that is to be trusted; both 0 where left out. Any size; in evaluation with BORDER_PX of edge pixels round it.
+        that is to be trusted; both 0 where left out. Any size; in evaluation with border_px of edge pixels round it.
         """
         height, width = image.shape[2], image.shape[3]
         x = image - 0.5  # [N, 3, H, W]
@@ -210,7 +216,7 @@ class Stylizer(nn.Module):
             sure = torch.zeros_like(image[:, :1]) if certainty is None else certainty  # [N, 1, H, W]
             before = torch.zeros_like(image) if previous is None else (previous - 0.5) * sure  # [N, 3, H, W]
             x = torch.cat([x, before, sure], dim=1)  # [N, 7, H, W]
-        border = 0 if self.training else BORDER_PX
+        border = 0 if self.training else self.config.border_px
         # Replicated past the border up to the next multiple of 4; the amounts are traced where the size is left open.
         right, below = border + (-width) % UNIT_PX, border + (-height) % UNIT_PX
         x = F.pad(x, (border, right, border, below), mode="replicate")  # [N, I, H', W']
@@ -252,7 +258,7 @@ class Stylizer(nn.Module):
         """The canvas under pictures of x's size [1 or N, 16 K, H/4, W/4]: in evaluation with its corner at the picture's, so
         that it is the same for every frame; in training where `phases` say: cells (down, right) at the corner of all
         crops, or of each."""
-        p, border = CANVAS_CELLS, BORDER_PX // UNIT_PX
+        p, border = CANVAS_CELLS, self.config.border_px // UNIT_PX
         parts = []
         for down, right in self.phases if self.training else ((p - border, p - border),):
             rows = (torch.arange(x.shape[2], device=x.device) + down) % p  # [H/4]

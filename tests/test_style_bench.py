@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from tools.film_dataset_source import footage_at
 
 
 def side(excess: float, style: float = 60.0, sharp: float = 10.0, closed: float = 0.8, near: float = 0.7) -> Side:
-    return Side((excess, 2 * excess), style, closed, near, sharp, 0.3)
+    return Side((excess, 2 * excess), style, closed, near, (closed, near), sharp, 0.3, 6.0)
 
 
 def asked(without: Side, with_: Side) -> list[bool | None]:
@@ -32,11 +33,11 @@ def asked(without: Side, with_: Side) -> list[bool | None]:
 
 
 def test_the_ablation_says_yes_only_where_all_is_equal_but_the_flicker() -> None:
-    assert asked(side(10e-4), side(5e-4)) == [True, True, True, True, True, None]
+    assert asked(side(10e-4), side(5e-4)) == [True, True, True, None, True, True, None, None]
     assert asked(side(10e-4), side(7e-4))[0] is False, "30 % is too little"
     assert asked(side(10e-4), side(5e-4, style=64))[1] is False and asked(side(10e-4), side(5e-4, style=56))[1] is False
     assert asked(side(10e-4), side(5e-4, sharp=9.4))[2] is False, "won by a blur"
-    assert asked(side(10e-4, closed=0.5), side(5e-4))[3] is False and asked(side(10e-4), side(5e-4, near=0.4))[4] is False
+    assert asked(side(10e-4, closed=0.5), side(5e-4))[4] is False and asked(side(10e-4), side(5e-4, near=0.4))[5] is False
     assert asked(side(-1e-4), side(-2e-4))[0] is False, "a film that is calmer than its original cannot be calmed"
 
 
@@ -155,6 +156,26 @@ def test_unknown_parts_and_a_folder_that_cannot_be_are_refused(tmp_path: Path) -
 
 
 @pytest.mark.slow
+def test_a_judge_that_is_none_is_said_before_anything_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tools import bench
+
+    work, file = tmp_path / "work", tmp_path / "vgg.pth"
+    file.write_text("no network")
+    for words, said in ((["style", "--network", file], "is neither a safetensors file nor one of torch.save"),
+                        (["style", "--only", "artist", "--network", tmp_path / "none.pth"], "none.pth: does not exist"),
+                        (["style", "--only", "speed", "--network", file], "is of the part artist, and --only has speed"),
+                        (["style", "--work", file], "vgg.pth: cannot be made"),
+                        (["gan", "--work", work], "--work: is of bench style, and this is bench gan")):  # fmt: skip
+        with pytest.raises(ShowError, match=said):
+            bench.main([str(w) for w in [*words, *([] if "--work" in words else ["--work", work])]])
+    assert not work.exists()
+    asked: list[Any] = []
+    monkeypatch.setattr(bench_style, "measure", lambda *given: asked.append(given) or [])
+    assert bench.main(["style", "--only", "artist", "--work", str(work), "--network", str(file)]) == 0
+    assert bench.main(["style"]) == 0
+    assert asked == [(["artist"], work, file), (None, bench_style.WORK, None)]
+
+
 def test_the_ablation_runs_from_training_to_its_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("matplotlib")
@@ -163,7 +184,7 @@ def test_the_ablation_runs_from_training_to_its_clip(tmp_path: Path, monkeypatch
     monkeypatch.setattr(bench_style_networks, "painting_at", lambda folder: tmp_path / "painting.png")
     monkeypatch.setattr("tools.bench_style_ablation.unseen", lambda: Excerpt(small, (0, 4), "a small film"))
     rows = bench_style.rows(["ablation"], tmp_path / "work", quick=True)
-    assert len(rows) == 7 and "a small film" in rows[0].name and all(isinstance(r.value, str) for r in rows)
+    assert len(rows) == 9 and "a small film" in rows[0].name and all(isinstance(r.value, str) for r in rows)
     kept_files = {p.name for p in (tmp_path / "work" / "ablation").iterdir()}
     assert kept_files >= {"before_after.mp4", "table.md", "report", "original", "without", "with", "optimiser", "cuts.csv"}
     films = json.loads((tmp_path / "work" / "ablation" / "report" / "measure.json").read_text())["films"]

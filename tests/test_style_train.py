@@ -15,7 +15,8 @@ from models.stylizer import Stylizer, StylizerConfig
 from models.stylizer_checkpoint import load_stylizer
 from models.stylizer_form import DIRECTIONS
 from player.show.problem import ShowError
-from tools import style_distill, style_distill_report, style_train, style_train_canvas
+from tests.taught import SIDE, SMALL, draw_film, draw_paintings, lay_any_strokes, paint, words
+from tools import style_distill, style_distill_report, style_train
 from tools.paint_options import PaintOptions
 from tools.paint_style import read_painting
 from tools.style_train_canvas import lay_strokes
@@ -24,8 +25,6 @@ from tools.style_train_pictures import chosen, read_clips
 from tools.style_train_step import NotFiniteError, Training
 from tools.style_train_transfer import start_like
 
-SIDE = 64
-SMALL = ["--crop", "32", "--batch", "2", "--blocks", "1", "--threads", "1"]
 WAYS = [["--sequence", "2", "--flow-weight", "50"], ["--sequence", "2", "--recurrent", "--flow-weight", "50"],
         ["--architecture", "johnson", "--norm", "affine"], ["--shift-weight", "2", "--tv-weight", "0.1"]]  # fmt: skip
 
@@ -37,48 +36,17 @@ def quick(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> No
         monkeypatch.setattr(style_train, "write_page", lambda folder: None)
         monkeypatch.setattr(style_distill, "write_page", lambda folder: None)
     if "real_strokes" not in request.node.name:
-        planes = np.random.default_rng(0).standard_normal((DIRECTIONS, 256, 256)).astype(np.float32)
-        given = planes, np.array([0.1, 0.05, 0.0], np.float32)
-        monkeypatch.setattr(style_train_canvas, "strokes_of", lambda *_: given)
+        lay_any_strokes(monkeypatch)
 
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six frames of a disc that moves over a slope."""
-    folder = tmp_path_factory.mktemp("film")
-    y, x = np.mgrid[:SIDE, : SIDE + 8]
-    for i in range(6):
-        picture = np.stack([x * 2, y * 2, 90 + x], axis=2).astype(np.float32)
-        picture[(x - 20 - 3 * i) ** 2 + (y - 32) ** 2 < 120] = (230, 220, 200)
-        Image.fromarray(picture.astype(np.uint8)).save(folder / f"{i:03d}.png")
-    return folder
+    return draw_film(tmp_path_factory.mktemp("film"))
 
 
 @pytest.fixture(scope="module")
 def paintings(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two paintings: stripes in two directions."""
-    folder = tmp_path_factory.mktemp("paintings")
-    y, x = np.mgrid[:96, :96]
-    chance = np.random.default_rng(0)
-    for name, wave, tint in (("across strokes", np.sin(y / 2), (1.0, 0.6, 0.3)), ("down", np.sin(x / 3), (0.3, 0.7, 1.0))):
-        grey = 128 + 90 * wave + chance.normal(0, 6, wave.shape)
-        Image.fromarray(np.clip(grey[..., None] * np.array(tint), 0, 255).astype(np.uint8)).save(folder / f"{name}.png")
-    return sorted(folder.iterdir())
-
-
-def words(film: Path, paintings: list[Path], run: Path, *more: str) -> list[str]:
-    """A run of seconds."""
-    return ["--film", str(film), "--style", *map(str, paintings), "-o", str(run), "--frames", "2", "--width", "4", *SMALL,
-            "--canvas", "1", "--snapshot-steps", "2", *more]  # fmt: skip
-
-
-def paint(run: Path, names: list[str], numbers: list[int]) -> None:
-    """Painted frames as a person would put them there: the optimiser has nothing left to do."""
-    for k, name in enumerate(names):
-        (run / "teacher" / name).mkdir(parents=True)
-        for n in numbers:
-            picture = np.random.default_rng(n + k).integers(0, 256, (SIDE, SIDE + 8, 3), np.uint8)
-            Image.fromarray(picture).save(run / "teacher" / name / f"{n:06d}.png")
+    return draw_paintings(tmp_path_factory.mktemp("paintings"))
 
 
 @pytest.fixture
@@ -244,6 +212,20 @@ def test_clips_lie_evenly_over_the_film_and_carry_the_flow(film: Path) -> None:
     disc = np.zeros((SIDE, SIDE + 8), bool)
     disc[28:36, 24:30] = True
     assert np.median(clips[0].flows[0][disc][:, 0]) == pytest.approx(-3, abs=1)
+
+
+def test_black_frames_teach_nothing_and_others_of_their_part_of_the_film_take_their_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    rng = np.random.default_rng(0)
+    for n in range(40):
+        black = n in (15, 25) or n >= 30
+        picture = np.zeros((48, 64, 3), np.uint8) if black else rng.integers(90, 200, (48, 64, 3), dtype=np.uint8)
+        Image.fromarray(picture).save(tmp_path / f"{n:06d}.png")
+    _, clips = read_clips(tmp_path, None, None, None, 4, 1, 640)
+    assert [c.numbers[0] // 10 for c in clips] == [0, 1, 2] and all(c.frames.max() > 0 for c in clips)
+    assert clips[0].numbers == (5,) and "1 of 4 frames are left out" in capsys.readouterr().out
+    with pytest.raises(ShowError, match="black"):
+        read_clips(tmp_path, None, "30f", None, 4, 1, 640)
 
 
 def test_a_students_report_states_size_speed_and_quality_of_both(film: Path, paintings: list[Path], run: Path, tmp_path: Path,

@@ -84,8 +84,24 @@ def test_a_shift_is_undone_before_it_is_compared() -> None:
     image = torch.rand(2, 3, 32, 32)
     for _ in range(5):
         other, moved = shifted(image, Disturbance(shift=5))
-        assert same_loss(image, other, moved) == 0
-    assert same_loss(image, torch.roll(image, 3, 2), (0, 0)) > 0.01
+        assert same_loss(image, other, moved, image) == 0
+    assert same_loss(image, torch.roll(image, 3, 2), (0, 0), image) > 0.01
+
+
+def test_a_difference_is_worth_the_shift_in_square_pixels_that_would_make_it() -> None:
+    x = torch.arange(64) / 64
+    image = (0.5 + 0.3 * torch.sin(2 * torch.pi * 2 * x)).expand(1, 3, 64, 64)
+    assert float(same_loss(image, torch.roll(image, 2, 3), (0, 0), image)) == pytest.approx(2 * 2**2, rel=0.05)
+
+
+def test_a_hard_style_counts_as_a_soft_one_and_still_texture_is_not_paid() -> None:
+    torch.manual_seed(4)
+    image, grid = torch.rand(2, 3, 64, 64), torch.zeros(1, 3, 64, 64)
+    grid[:, :, ::2, ::2] = 0.3
+    other = image + 0.1 * (torch.rand(2, 3, 64, 64) - 0.5)
+    plain = float(same_loss(image, other, (0, 0), image))
+    assert float(same_loss(image + grid, other + grid, (0, 0), image)) == pytest.approx(plain, rel=1e-4)
+    assert float(same_loss(0.5 * image, 0.5 * other, (0, 0), 0.5 * image)) == pytest.approx(plain, rel=1e-4)
 
 
 def test_another_light_changes_brightness_by_no_more_than_said() -> None:

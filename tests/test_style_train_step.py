@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, cast
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from models.perception import Perception
 from models.stylizer import Stylizer, StylizerConfig
+from tools.paint_style import Painting
 from tools.style_train_losses import Disturbance
 from tools.style_train_options import Weights
-from tools.style_train_step import Batch, Lesson, Recipe, Training
+from tools.style_train_pictures import Clip
+from tools.style_train_step import Batch, Lesson, Recipe, Training, lesson_of
 
 PX = 32
 
@@ -116,8 +119,72 @@ def test_a_network_that_judges_sees_the_frame_and_its_own_styles_painting() -> N
     judged = training(only(content=1, style=1), (paintings[:1], 0.3 * paintings[1:]))
     fitting = torch.stack([paintings[0], 0.3 * paintings[1]])[:, None]
     right, _ = judged.losses(batch_of(fitting))
-    assert set(right) == {"content", "style"} and right["content"] == 0 and right["style"] < 1e-9
+    assert set(right) == {"content", "style", "bounds"} and right["content"] == right["bounds"] == 0 and right["style"] < 1e-9
     wrong, _ = judged.losses(batch_of(fitting.flip(0)))
     assert wrong["style"] > 0.1 and wrong["content"] == 0
     elsewhere = judged.seen_losses(fitting[:, 0], 1 - fitting[:, 0], batch_of(fitting))
     assert elsewhere["content"] > 0.01
+
+
+def test_a_colour_that_left_the_range_comes_back_where_a_network_alone_teaches() -> None:
+    judged = training(only(content=1, style=1), (scene()[:1, 0], scene()[1:, 0]))
+    made = torch.full((2, 3, PX, PX), 1.5).index_fill(1, torch.tensor([1]), -0.5).requires_grad_()
+    torch.stack(list(judged.seen_losses(scene()[:, 0], made, batch_of(scene())).values())).sum().backward()
+    assert made.grad is not None and bool((made.grad[:, 0] > 0).all()) and bool((made.grad[:, 1] < 0).all())
+    inside = judged.seen_losses(scene()[:, 0], scene()[:, 0], batch_of(scene()))
+    assert inside["bounds"] == 0
+
+
+def taught_batch(frames: Tensor, certain: float = 1.0) -> Batch:
+    """Frames [B, 2, 3, H, W] that lie still, the first of which shows what the teacher painted."""
+    plain = batch_of(frames)
+    return replace(plain, truth=frames[:, 0], certain=torch.full_like(plain.certain, certain))
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_each_frame_of_a_row_is_taught_where_it_is_certain_what_was_there(recurrent: bool) -> None:
+    weights = only(pixel=1, patches=1, form=1, broad=1)
+    frames = torch.cat([scene(), 0.3 * scene()], dim=1)  # the second frame's result is wrong everywhere
+    student = training(weights, recurrent=recurrent)
+    student.results = lambda batch: ([*batch.frames.unbind(1)], batch.frames[:0, 0], {})  # type: ignore[method-assign]
+    found, _ = student.losses(taught_batch(frames))
+    assert all(found[name] > 0.01 for name in ("pixel", "patches", "form", "broad"))
+    unsure, _ = student.losses(taught_batch(frames, certain=0.0))
+    assert all(float(value) < 1e-6 for value in unsure.values())
+    once, _ = training(weights).losses(taught_batch(scene()))
+    assert all(value == 0 for value in once.values())
+
+
+def test_beside_a_flow_loss_the_first_frame_alone_is_taught_by_the_teacher() -> None:
+    frames = torch.cat([scene(), 1 - scene()], dim=1)
+    found, _ = training(only(pixel=1, flow=1)).losses(taught_batch(frames))
+    assert found["pixel"] == 0 and found["flow"] > 0.01
+
+
+def test_in_a_row_of_three_what_was_hidden_once_stays_uncertain() -> None:
+    frames = scene(2, 3)
+    plain = batch_of(frames)
+    certain = torch.ones_like(plain.certain)
+    certain[:, 0, :, :, :8] = 0
+    truths = training(only(pixel=1)).truths(replace(plain, truth=frames[:, 0], certain=certain))
+    assert truths[0][1] is None
+    for _, sure in truths[1:]:
+        assert sure is not None and not bool(sure[..., :8].any()) and bool(sure[..., 8:].all())
+
+
+def test_a_network_looks_only_at_what_of_a_painting_is_painted() -> None:
+    painted, seen = scene()[0, 0].permute(1, 2, 0).numpy(), []
+    usable = np.ones((PX, PX), bool)
+    usable[:, 20:] = False
+    flows = np.zeros((0, PX, PX, 2), np.float32)
+    clip = Clip((0,), np.zeros((1, PX, PX, 3), np.uint8), flows, flows[..., 0])
+    for value in (0, 255):
+        picture = (255 * painted).astype(np.uint8)
+        picture[:, 20:] = value
+        lesson = lesson_of([clip], None, [Painting(picture, usable)] * 2, torch.device("cpu"))
+        judged = training(only(style=1), (scene()[:1, 0],) * 2)
+        judged.lesson = lesson
+        seen.append(judged.painting_grams()[0]["plain"])
+    assert torch.equal(seen[0], seen[1])
+    plain = seen[0].new_tensor((255 * painted[:, :20]).astype(np.uint8) / 255).flatten(0, 1)  # [P, 3]
+    assert torch.allclose(seen[0][0], plain.T @ plain / len(plain), atol=1e-5)

@@ -74,7 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="examples:\n  cineml bench player\n  cineml bench player --only generator,render --json bench.json\n"
                "  cineml bench gan --only export,training\n  cineml bench film --only cuts\n"
-               "  cineml bench keyframes --only engine,quality\n  cineml bench style --only speed")
+               "  cineml bench keyframes --only engine,quality\n  cineml bench style --only speed\n"
+               "  cineml bench style --only artist --work runs --network vgg19-dcbb9e9d.pth")
     p.add_argument("part", nargs="?", default="player", choices=PARTS, metavar="PART",
                    help="player, gan, film, keyframes or style")
     p.add_argument("--only", metavar="A,B", help=f"of player: {', '.join(PLAYER_MEASURES)} (generator needs the studio); "
@@ -84,11 +85,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     p.add_argument("--show", metavar="SHOW", help="show to measure, instead of the demo")
     p.add_argument("--minutes", type=float, default=2.5, metavar="M",
                    help="length of the sync and memory runs (2.5; 30 for the record)")
+    p.add_argument("--work", type=Path, metavar="DIR",
+                   help="of style: its networks, frames, reports and clips; what is there already is used (bench_style)")
+    p.add_argument("--network", type=Path, metavar="FILE|DIR",
+                   help="of style, artist: what judges in the optimisation, VGG19's file or a checkpoint folder with its "
+                        "discriminator (the demo's)")
     p.add_argument("--json", metavar="OUT.json", help="write the numbers there too")
     args = p.parse_args(argv)
     only = args.only.split(",") if args.only else None
     out = Path(args.json) if args.json else None
-    if found := problems_of(args.part, only, args.minutes, out):
+    found = problems_of(args.part, only, args.minutes, out)
+    found += [Problem(f"--{name}", f"is of bench style, and this is bench {args.part}", "", f"without --{name}")
+              for name in ("work", "network") if getattr(args, name) is not None and args.part != "style"]
+    if found:
         raise ShowError(found)
     if args.part == "gan":
         from tools import bench_gan
@@ -105,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     elif args.part == "style":
         from tools import bench_style
 
-        rows = bench_style.measure(only)
+        rows = bench_style.measure(only, args.work or bench_style.WORK, args.network)
     else:
         from tools import bench_player
 

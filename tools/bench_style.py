@@ -26,6 +26,13 @@ def rows(only: Sequence[str] | None = None, work: Path = WORK, network: Path | N
     if unknown := sorted(set(parts) - set(PARTS)):
         raise ShowError(Problem("--only", ",".join(unknown), ", ".join(PARTS)))
     check_folder(work)
+    if network is not None:
+        if "artist" not in parts:
+            given = f"is of the part artist, and --only has {', '.join(parts)}"
+            raise ShowError(Problem("--network", given, "--only artist, or no --only"))
+        from tools.style_network import read_perception
+
+        read_perception(network)  # what is wrong with it is said before networks are trained
     from tools.bench_style_networks import Bench
 
     bench = Bench(work.absolute(), quick)

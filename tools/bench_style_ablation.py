@@ -9,7 +9,9 @@ pairs of neighbouring frames e(F) (style_steadiness.py):
     within 5 %; sharpness (mean gradient of luma): with / without within 5 %
     closed = (d(plain) - d(stylised)) / (d(plain) - d(optimiser's)), d the style distance, at least 60 % of both: two networks
     that hardly stylise do not count. Beside it the other reading of those words: 1 - s(stylised, optimiser's) / s(plain,
-    optimiser's), s the style distance between a frame's two pictures.
+    optimiser's), s the style distance between a frame's two pictures. The optimiser's picture is painted as those that taught
+    the networks, by one curve of tones for the whole film; against that of `style optimize`, which takes each frame's own
+    tones, both readings stand in a row of their own.
 
 The frames, both results, the report of `cineml style measure`, the table and a clip (plain, without, with, one beside the
 other) stay in the bench's folder.
@@ -26,19 +28,22 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from player.show.problem import Problem, ShowError
 from tools.bench import Row, table
 from tools.bench_style_material import Excerpt, Picture, unseen, write_excerpt, write_pictures
-from tools.bench_style_networks import STEPS, WITH, WITHOUT, Bench, exported, stylised, trained
-from tools.keyframes_measure import style_distance
+from tools.bench_style_networks import BARE_STEPS, WITH, WITHOUT, Bench, exported, stylised, trained
+from tools.film_dataset_source import picture_of
+from tools.keyframes_measure import sharpness, style_distance
 from tools.style_distances import share_closed
 from tools.whole_file import make_folder, write_whole
 
 LOWER, EQUAL, CLOSED = 0.4, 0.05, 0.6
 STYLE_FRAMES = 12  # whose distance from the painting is taken
 AIM_FRAMES = 3  # that the optimiser paints, one of each part
+BROAD_PX = 3
 CLIP_REPEATS = 3  # of the excerpt in the clip: it is short
 
 
@@ -46,14 +51,17 @@ CLIP_REPEATS = 3  # of the excerpt in the clip: it is short
 class Side:
     """One network on the grainy film. excess: over 1 and 5 frames, 0..1 squared. style: mean distance from the painting.
     closed: to the painting, of the way that the optimiser goes; near: to the optimiser's own picture, of the plain frame's
-    distance from it. sharp, content: means."""
+    distance from it; framed: both of them where the optimiser takes each frame's own tones. sharp, content: means. broad: the
+    sharpness of the means of 3x3 pixels."""
 
     excess: tuple[float, float]
     style: float
     closed: float
     near: float
+    framed: tuple[float, float]
     sharp: float
     content: float
+    broad: float
 
 
 def rows(bench: Bench) -> list[Row]:
@@ -66,7 +74,7 @@ def rows(bench: Bench) -> list[Row]:
     found = ablation_rows(without, with_, plain, excerpt.told)
     minutes = ", ".join(f"{m:.1f}" for _, m in runs)
     found.append(Row("ablation: steps of each; minutes of each, the teacher's pictures with the first",
-                     f"{2 if bench.quick else STEPS}; {minutes}"))  # fmt: skip
+                     f"{2 if bench.quick else BARE_STEPS}; {minutes}"))  # fmt: skip
     text = f"# Temporal noise in training: with and without\n\n{table(found)}\n"
     write_whole(folder / "table.md", lambda part: part.write_text(text, encoding="utf-8"))
     write_clip(excerpt, made, folder / "before_after.mp4")
@@ -89,19 +97,25 @@ def measured(excerpt: Excerpt, made: Sequence[Sequence[Picture]], bench: Bench, 
     if code:
         raise ShowError(Problem("bench style", f"cineml style measure ended with {code}", "", "see what it said above"))
     films = json.loads((folder / "report" / "measure.json").read_text(encoding="utf-8"))["films"]
-    at, aims = optimised(excerpt, bench)
+    at, aims, framed = optimised(excerpt, bench)
     write_pictures(folder / "optimiser", aims)
-    painting = laid(bench, excerpt.size)
-    plain = mean_distance([excerpt.frames[n] for n in at], [painting] * len(at))
-    aim = mean_distance(aims, [painting] * len(at))
-    apart = mean_distance([excerpt.frames[n] for n in at], aims)
+    write_pictures(folder / "optimiser_by_frame", framed)
+    painting = [laid(bench, excerpt.size)] * len(at)
+    plain = [excerpt.frames[n] for n in at]
+
+    def shares(own: Sequence[Picture], aims: Sequence[Picture]) -> tuple[float, float]:
+        way = share_closed(mean_distance(plain, painting), mean_distance(own, painting), mean_distance(aims, painting))
+        return way, share_closed(mean_distance(plain, aims), mean_distance(own, aims))
+
     sides = []
     for name, pictures in zip(("without", "with"), made, strict=True):
         own, n = [pictures[n] for n in at], films[name]
         excess = tuple(math.nan if n[key] is None else n[key] for key in ("excess_1", "excess_5"))
-        sides.append(Side((excess[0], excess[1]), n["style"],
-                          share_closed(plain, mean_distance(own, [painting] * len(at)), aim),
-                          share_closed(apart, mean_distance(own, aims)), n["sharpness"], n["content"]))  # fmt: skip
+        closed, near = shares(own, aims)
+        some = pictures[:: max(1, len(pictures) // STYLE_FRAMES)]
+        broad = float(np.mean([sharpness(np.asarray(cv2.blur(p, (BROAD_PX, BROAD_PX)), np.uint8)) for p in some]))
+        sides.append(Side((excess[0], excess[1]), n["style"], closed, near, shares(own, framed), n["sharpness"], n["content"],
+                          broad))  # fmt: skip
     return sides[0], sides[1], films["original"]["e_warp_1"]
 
 
@@ -116,16 +130,23 @@ def laid(bench: Bench, size: tuple[int, int]) -> Picture:
     return scaled(read_painting(bench.painting()), size[0] * size[1], 1.0).picture
 
 
-def optimised(excerpt: Excerpt, bench: Bench) -> tuple[list[int], list[Picture]]:
-    """(frames, what the optimiser makes of them): one of each part, by the preset that taught the networks."""
+def optimised(excerpt: Excerpt, bench: Bench) -> tuple[list[int], list[Picture], list[Picture]]:
+    """(frames, what the optimiser makes of them as it taught the networks, what it makes by each frame's own tones): one of
+    each part. By a curve of each frame's own the same grey is another colour in each shot, which no network was asked for."""
     from tools.paint_options import PaintOptions
     from tools.paint_style import read_painting
     from tools.style_patches import Easel
+    from tools.style_train_pictures import clip_of, film_curve, film_palette
 
     at = list(excerpt.cuts)[:AIM_FRAMES]
     width, height = excerpt.size
-    easel = Easel([read_painting(bench.painting())], PaintOptions(preset="draft", threads=1), (height, width))
-    return at, [easel.stylise(excerpt.frames[n]).picture for n in at]
+    painting, options = read_painting(bench.painting()), PaintOptions(preset="draft", threads=1)
+    learnt = [clip_of([0], {0: picture_of(p)}) for p in sorted((trained(WITHOUT, bench)[0] / "frames").glob("*.png"))]
+    teacher = Easel([painting], options, learnt[0].frames.shape[1:3])
+    easel = Easel([painting], options, (height, width))
+    framed = [easel.stylise(excerpt.frames[n]).picture for n in at]
+    easel.palette = film_palette(easel.palette, film_curve(learnt, teacher.palette))
+    return at, [easel.stylise(excerpt.frames[n]).picture for n in at], framed
 
 
 def ablation_rows(without: Side, with_: Side, plain: float, told: str) -> list[Row]:
@@ -142,10 +163,14 @@ def ablation_rows(without: Side, with_: Side, plain: float, told: str) -> list[R
             f"{style:+.1%} ({with_.style:.2f} and {without.style:.2f} of 255)", f"within {EQUAL:.0%}", abs(style) <= EQUAL),
         Row(f"{name}: sharpness, the same", f"{sharp:+.1%} ({with_.sharp:.2f} and {without.sharp:.2f})", f"within {EQUAL:.0%}",
             abs(sharp) <= EQUAL),
+        Row(f"{name}: sharpness of the means of 3x3 pixels, which hold strokes and no pattern of single pixels, the same",
+            f"{with_.broad / without.broad - 1:+.1%} ({with_.broad:.2f} and {without.broad:.2f})"),
         Row(f"{name}: of the way from plain frame to painting that the optimiser goes, closed by each",
             f"{with_.closed:.0%} and {without.closed:.0%}", f"at least {CLOSED:.0%} of both", closed >= CLOSED),
         Row(f"{name}: of the plain frame's style distance from the optimiser's picture, closed by each",
             f"{with_.near:.0%} and {without.near:.0%}", f"at least {CLOSED:.0%} of both", near >= CLOSED),
+        Row(f"{name}: the last two where the optimiser takes each frame's own tones, which the networks were not taught",
+            f"{with_.framed[0]:.0%} and {without.framed[0]:.0%}; {with_.framed[1]:.0%} and {without.framed[1]:.0%}"),
         Row(f"{name}: excess 5-frame E_warp; content distance, with and without",
             f"{lower[1]:.0%} lower; {with_.content:.3f} and {without.content:.3f}"),
     ]  # fmt: skip

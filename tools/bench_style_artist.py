@@ -66,6 +66,8 @@ class Way:
 
 def rows(bench: Bench, network: Path | None = None) -> list[Row]:
     """The rows; trains what is not there. network: a VGG19 file or a checkpoint that judges in the optimisation."""
+    from tools.style_gatys import ENGINE
+
     print("bench: style, the artist's table", flush=True)
     frames = excerpt(6 if bench.quick else EXCERPT, (96, 72) if bench.quick else SIZE)
     painting = laid(bench, SIZE)
@@ -76,7 +78,7 @@ def rows(bench: Bench, network: Path | None = None) -> list[Row]:
         x, y, width, height = PART
         given = [f[y : y + height, x : x + width] for f in frames[:count]] if part else frames[:count]
         judge = "" if network is None else sha256_of(network) if network.is_file() else str(network)
-        made_of = f"{name}, {count} of {SIZE}, {sha256_of(bench.painting())}, {judge}"
+        made_of = f"{name}, {count} of {SIZE}, {sha256_of(bench.painting())}, {judge}, {ENGINE}"
         way = kept(bench, name, made_of) if name.startswith("optimisation") else None
         if way is None:
             print(f"bench: {name}", flush=True)
@@ -94,9 +96,10 @@ def rows(bench: Bench, network: Path | None = None) -> list[Row]:
             + (f", {PART[2]}x{PART[3]} of each frame" if part else ""), count,
             lambda given, n=iterations, w=weight: optimised(given, bench, n, w, network), part)  # type: ignore[misc]
     size = frames[0].shape[1], frames[0].shape[0]
-    for name, net in (("feed-forward frame by frame, the classic network", CLASSIC), ("student, flow-consistent", FLOWING),
-                      ("student, stabilised by temporal noise", WITH), ("student, the same without", WITHOUT),
-                      ("student, as it is made", PLAIN)):  # fmt: skip
+    for name, net in (("feed-forward frame by frame, the classic network at half its width", CLASSIC),
+                      ("student of width 48 without a canvas, flow-consistent", FLOWING),
+                      ("the same, stabilised by temporal noise", WITH), ("the same, neither", WITHOUT),
+                      ("student as it is made, width 16, with a canvas", PLAIN)):  # fmt: skip
         add(name, len(frames), lambda given, net=net: by_network(given, exported(trained(net, bench)[0], size, bench)))  # type: ignore[misc]
     add(f"keyframes, one painted in {KEY_EVERY}", len(frames), lambda given: by_keyframes(given, bench))
     return [row_of(w) for w in ways]

@@ -27,7 +27,7 @@ from models.stylizer_checkpoint import load_stylizer
 from player.show.problem import Problem, ShowError
 from tools.film_dataset import version_of
 from tools.film_dataset_source import footage_at, picture_of
-from tools.style_distill_options import OPTIONS, options_from
+from tools.style_distill_options import FEATURES_WEIGHT, FRAMES, OPTIONS, SIDE_PX, options_from
 from tools.style_distill_report import JUDGED, as_table, measured, write_report
 from tools.style_distill_step import Distilling, taught, with_truth
 from tools.style_train import PACKAGES, write_page
@@ -81,6 +81,19 @@ def teacher_at(folder: Path) -> Teacher:
     return Teacher(folder.parent, None, tuple(styles), {"run": {"tool": "the optimiser"}}, tuple(numbers))
 
 
+def settle(args: argparse.Namespace, teacher: Teacher) -> None:
+    """Give the options that only a network's film has their values. Raises ShowError where they are given for painted frames,
+    which have their size, are where they are, and come without features."""
+    if teacher.net is not None:
+        for name, value in (("frames", FRAMES), ("side", SIDE_PX), ("features_weight", FEATURES_WEIGHT)):
+            setattr(args, name, value if getattr(args, name) is None else getattr(args, name))
+        return
+    names = [f"--{name.replace('_', '-')}" for name in args.given]
+    if names:
+        given = f"is for a teacher that is a network; the frames of {args.teacher} are painted already"
+        raise ShowError([Problem(name, given, "", f"without {name}") for name in names])
+
+
 def clips_of(args: argparse.Namespace, teacher: Teacher) -> tuple[list[Clip], Pixels | None]:
     """(frames to learn on, the optimiser's pictures [S, N, H, W, 3] of them or None). Raises ShowError."""
     if teacher.net is not None:
@@ -94,7 +107,8 @@ def clips_of(args: argparse.Namespace, teacher: Teacher) -> tuple[list[Clip], Pi
     if len(pictures) < len(paths):
         lost = next(path for n, path in paths.items() if n not in pictures)
         raise ShowError(Problem(str(lost), "is missing", "the frame beside its painted one"))
-    chosen = sorted(pictures)[:: max(1, len(pictures) // args.frames)]
+    count = min(args.frames or len(pictures), len(pictures))
+    chosen = [sorted(pictures)[(2 * i + 1) * len(pictures) // (2 * count)] for i in range(count)]
     truth = np.stack([np.stack([picture_of(args.teacher / s / frame_file(n)) for n in chosen]) for s in teacher.styles])
     height, width = truth.shape[2:4]
     nothing = np.zeros((0, height, width), np.float32)
@@ -122,6 +136,7 @@ def distill(args: argparse.Namespace) -> int:
     check_folder(args.output)
     check_place(args)
     teacher = teacher_at(args.teacher)
+    settle(args, teacher)
     canvas = args.canvas
     if canvas is None:
         canvas = patterns_for(len(teacher.styles)) if teacher.net is None else teacher.net.config.canvas
@@ -131,7 +146,7 @@ def distill(args: argparse.Namespace) -> int:
     if teacher.net is not None and teacher.net.config.canvas == config.canvas and config.canvas:
         student.canvas.data.copy_(teacher.net.canvas)  # what it lays, the student lays in the same places
     own = operations(config, 480, 640) / 1e9
-    work = f"{own:.2f} GFLOP at 640x480"
+    work = f"{own:.2f} GFLOP of convolutions at 640x480"
     if teacher.net is not None:
         theirs = operations(teacher.net.config, 480, 640) / 1e9
         work += f", the teacher {theirs:.2f}"
@@ -170,7 +185,8 @@ def set_up(args: argparse.Namespace, teacher: Teacher, student: Stylizer, clips:
                       light=args.noise_weight)  # fmt: skip
     crop = min(args.crop, height // 4 * 4, width // 4 * 4)
     recipe = Recipe(weights, Disturbance(), args.batch, crop, args.lr, seed=args.seed)
-    distilling = Distilling(student, lesson, recipe, features, (args.outputs_weight, args.features_weight))
+    distilling = Distilling(student, lesson, recipe, features, (args.outputs_weight, args.features_weight or 0.0),
+                            plain=teacher.net is not None)  # fmt: skip
     told = {k: v for k, v in teacher.about.get("run", {}).items() if isinstance(v, str | int | float)}
     about: dict[str, Any] = {
         "run": {"tool": TOOL, "film": args.film.name, "seed": args.seed, "torch": torch.__version__,
@@ -179,7 +195,7 @@ def set_up(args: argparse.Namespace, teacher: Teacher, student: Stylizer, clips:
     run = Run(args.output, distilling, Plan(args.steps, args.minutes, args.snapshot_steps), about)
     if args.resume:
         run.resume()
-    options = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}
+    options = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items() if k != "given"}
     with writing(args.output):
         write_json(args.output / OPTIONS, {"options": options, **about, "python": platform.python_version(),
                                            "versions": {name: version_of(name) for name in PACKAGES}})  # fmt: skip

@@ -12,13 +12,15 @@ from tools.style_train_place import foreign_problems
 
 STATE, OPTIONS = "state.safetensors", "options.json"
 NOT_STORED = ("teacher", "output", "resume", "dry_run")
+NETWORKS_OWN = ("start", "end", "side", "features_weight")  # not for frames that are painted already
+FRAMES, SIDE_PX, FEATURES_WEIGHT = 40, 640, 0.1
 EXAMPLES = """examples:
   cineml style distill johnson --film film.mp4 -o student --minutes 10
   cineml style distill run/teacher --film film.mp4 -o student --width 16 --blocks 8
 
 The teacher is a stylizer (a run of cineml style train, or a checkpoint), or the optimiser: the teacher/ folder of such a run,
-with the frames that it painted. STUDENT is a run like that of cineml style train; report.json and comparison.png say what the
-student is worth beside its teacher."""
+with the frames that it painted, to which --start, --end, --side and --features-weight do not apply. STUDENT is a run like that
+of cineml style train; report.json and comparison.png say what the student is worth beside its teacher."""
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -32,16 +34,18 @@ def arguments() -> argparse.ArgumentParser:
     p.add_argument("--start", help="from here: frames (300), seconds (12.5s) or hh:mm:ss:ff")
     p.add_argument("--end", help="to here, exclusive")
     p.add_argument("--rate", help="of a folder of frames, as 24, 25 or 30000/1001 (24)")
-    p.add_argument("--frames", type=int, default=40, metavar="N", help="so many frames, evenly over the film (40)")
-    p.add_argument("--side", type=int, default=640, metavar="PX", help="larger frames are brought down to this long side (640)")
+    p.add_argument("--frames", type=int, metavar="N",
+                   help="so many frames, evenly over the film (40; of RUN/teacher all that are painted)")  # fmt: skip
+    p.add_argument("--side", type=int, metavar="PX", help="larger frames are brought down to this long side (640)")
     p.add_argument("--width", type=int, default=16, help="feature maps of the student (16)")
     p.add_argument("--blocks", type=int, default=8, help="residual blocks of the student (8)")
     p.add_argument("--norm", choices=("instance", "affine"), default="affine", help="of the student (affine)")
     p.add_argument("--canvas", type=int, help="planes of strokes of the student (as its teacher)")
     p.add_argument("--outputs-weight", type=float, default=1.0, metavar="W", help="of the teacher's results (1)")
-    p.add_argument("--features-weight", type=float, default=0.1, metavar="W", help="of its features (0.1)")
+    p.add_argument("--features-weight", type=float, metavar="W", help="of its features, which a network has (0.1)")
     p.add_argument("--patches-weight", type=float, default=1.0, metavar="W", help="of its results' patches (1)")
-    p.add_argument("--noise-weight", type=float, default=20.0, metavar="W", help="temporal noise, as in training (20)")
+    p.add_argument("--noise-weight", type=float, default=0.2, metavar="W",
+                   help="temporal noise and, as strong, changes of brightness, as in training (0.2)")  # fmt: skip
     p.add_argument("--steps", type=int, help="length (2000, where --minutes is not given)")
     p.add_argument("--minutes", type=float, help="or its length in minutes")
     p.add_argument("--batch", type=int, default=4, help="crops a step (4)")
@@ -60,6 +64,7 @@ def options_from(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options, checked; with --resume those of the run, and over them what is given now. Raises ShowError."""
     p = arguments()
     args = p.parse_args(argv)
+    asked = tuple(name for name in NETWORKS_OWN if getattr(args, name) is not None)
     if args.resume:
         if (args.output / OPTIONS).exists() and (found := foreign_problems(args.output, "cineml style distill")):
             raise ShowError(found)
@@ -76,6 +81,7 @@ def options_from(argv: Sequence[str] | None) -> argparse.Namespace:
         p.set_defaults(**told)
         args = p.parse_args(argv)
     check(args)
+    args.given = asked
     return args
 
 

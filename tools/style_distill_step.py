@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.stylizer import BORDER_PX, CANVAS_CELLS, UNIT_PX, Stylizer
+from models.stylizer import CANVAS_CELLS, UNIT_PX, Stylizer
 from tools.style_train_losses import pixel_loss
 from tools.style_train_step import Batch, Lesson, Recipe, Training
 
@@ -38,12 +38,14 @@ class Distilling(Training):
     """
 
     def __init__(self, net: Stylizer, lesson: Lesson, recipe: Recipe, features: Tensor | None,
-                 weights: tuple[float, float]) -> None:  # fmt: skip
-        """weights: of the teacher's results and of its features."""
+                 weights: tuple[float, float], plain: bool = False) -> None:  # fmt: skip
+        """weights: of the teacher's results and of its features. plain: crops are shown in their own light and colours, in
+        which a network painted them; others it would paint otherwise."""
         self.features, self.outputs_weight, self.features_weight = features, *weights
         self.hints: Hints | None = None
         self.seen: Tensor | None = None
         super().__init__(net, lesson, recipe)
+        self.plain = plain
         if features is not None and self.features_weight:
             own = net.last.in_channels if net.config.architecture == "student" else 4 * net.config.width
             self.hints = Hints(own, features.shape[2]).to(self.device)
@@ -113,7 +115,7 @@ def taught(teacher: Stylizer, lesson: Lesson, features: bool) -> tuple[Tensor, T
                 made = teacher(lesson.frames[i, :1].float() / 255, weights)  # [1, 3, H, W]
                 results.append((made[0] * 255).round().byte())
                 if features:
-                    cells = BORDER_PX // UNIT_PX
+                    cells = teacher.config.border_px // UNIT_PX
                     high, wide = (n // UNIT_PX for n in made.shape[2:])
                     kept.append(caught[0][0, :, cells : cells + high, cells : cells + wide].half())
     finally:

@@ -29,7 +29,7 @@ import torch
 from onnx import TensorProto
 from torch import Tensor
 
-from models.stylizer import BORDER_PX, CANVAS_CELLS, EPSILON, UNIT_PX, Residual, StyledConv, Stylizer
+from models.stylizer import CANVAS_CELLS, EPSILON, UNIT_PX, Residual, StyledConv, Stylizer
 from models.stylizer_form import DIRECTIONS
 from tools import style_export_form as form
 from tools.onnx_graph import Graph
@@ -49,11 +49,10 @@ class Frame:
     fp16: bool = False
     form: Form | None = None
 
-    @property
-    def ends(self) -> tuple[int, int]:
-        """(right, below): pixels of border after a picture of known size; before it there are BORDER_PX."""
+    def ends(self, border: int) -> tuple[int, int]:
+        """(right, below): pixels of border after a picture of known size; before it there are `border`."""
         assert self.size is not None
-        return BORDER_PX + -self.size[0] % UNIT_PX, BORDER_PX + -self.size[1] % UNIT_PX
+        return border + -self.size[0] % UNIT_PX, border + -self.size[1] % UNIT_PX
 
 
 def build(net: Stylizer, frame: Frame, metadata: dict[str, str]) -> onnx.ModelProto:
@@ -79,7 +78,7 @@ class _Writer:
 
     def __init__(self, net: Stylizer, frame: Frame):
         self.net, self.frame, self.g = net, frame, Graph()
-        self.config, self.styles = net.config, len(net.config.styles)
+        self.config, self.styles, self.border = net.config, len(net.config.styles), net.config.border_px
         self.student = net.config.architecture == "student"
         self.bytes_first = self.student and not self.config.recurrent and frame.size is not None
 
@@ -110,7 +109,7 @@ class _Writer:
             one = g.op("Gather", [shape, g.constant(f"size.axis{axis}", np.array([axis]))], f"size.{name}")  # int64 [1]
             less = g.op("Mod", [g.op("Neg", [one], f"size.{name}.neg"), g.constant("size.unit", np.array([UNIT_PX]))],
                         f"size.{name}.missing")  # fmt: skip
-            g.op("Add", [less, g.constant("size.border", np.array([BORDER_PX]))], f"size.{name}.after")
+            g.op("Add", [less, g.constant("size.border", np.array([self.border]))], f"size.{name}.after")
             g.op("Add", [one, "size.border"], f"size.{name}.end")
         zeros = g.constant("size.zeros", np.array([0, 0]))
         before = [zeros, "size.border", "size.border"]
@@ -132,8 +131,8 @@ class _Writer:
         if self.frame.size is None:
             pads = "size.pads"
         else:
-            right, below = self.frame.ends
-            pads = g.constant("entrance.pads", np.array([0, 0, BORDER_PX, BORDER_PX, 0, 0, below, right]))
+            right, below = self.frame.ends(self.border)
+            pads = g.constant("entrance.pads", np.array([0, 0, self.border, self.border, 0, 0, below, right]))
         x = g.op("Pad", [x, pads], "entrance.bordered", mode="edge")
         return g.op("SpaceToDepth", [x], "entrance.unshuffled", blocksize=UNIT_PX) if self.student else x
 
@@ -154,8 +153,8 @@ class _Writer:
         """Border and pixel-unshuffle on the bytes of a picture of known size."""
         g = self.g
         assert self.frame.size is not None
-        right, below = self.frame.ends
-        pads = g.constant("entrance.pads", np.array([0, BORDER_PX, BORDER_PX, 0, 0, below, right, 0]))
+        right, below = self.frame.ends(self.border)
+        pads = g.constant("entrance.pads", np.array([0, self.border, self.border, 0, 0, below, right, 0]))
         x = g.op("Pad", ["image", pads], "entrance.bordered", mode="edge")
         high, wide = self.cells()
         rows = 3 * UNIT_PX  # bytes of a cell in one line
@@ -169,8 +168,8 @@ class _Writer:
     def cells(self) -> tuple[int, int]:
         """(high, wide) at a quarter of the size, of a picture of known size."""
         assert self.frame.size is not None
-        right, below = self.frame.ends
-        return (self.frame.size[1] + BORDER_PX + below) // UNIT_PX, (self.frame.size[0] + BORDER_PX + right) // UNIT_PX
+        right, below = self.frame.ends(self.border)
+        return (self.frame.size[1] + self.border + below) // UNIT_PX, (self.frame.size[0] + self.border + right) // UNIT_PX
 
     def shaped(self, x: str, shape: Sequence[int], name: str) -> str:
         return self.g.op("Reshape", [x, self.g.constant(f"{name}.shape", np.array(shape))], name)
@@ -266,7 +265,7 @@ class _Writer:
         """The canvas under a picture, float32 [1, 16 K, H'/4, W'/4], cut out of the repeating planes. Where the size is known
         all of it is constant, and runtimes make it when they load the file."""
         g, planes = self.g, self.g.constant("canvas.planes", self.net.canvas)
-        first = CANVAS_CELLS - BORDER_PX // UNIT_PX
+        first = CANVAS_CELLS - self.border // UNIT_PX
         for axis, name in ((2, "height"), (3, "width")):
             if self.frame.size is not None:
                 at = g.constant(f"canvas.{name}.at", (np.arange(self.cells()[axis - 2]) + first) % CANVAS_CELLS)
@@ -393,7 +392,7 @@ class _Writer:
 
     def cropped(self, x: str) -> str:
         """Without the border: the output."""
-        g, size = self.g, self.frame.size
-        starts = g.constant("exit.starts", np.array([BORDER_PX, BORDER_PX]))
-        ends = "size.ends" if size is None else g.constant("exit.ends", np.array([size[1] + BORDER_PX, size[0] + BORDER_PX]))
+        g, size, border = self.g, self.frame.size, self.border
+        starts = g.constant("exit.starts", np.array([border, border]))
+        ends = "size.ends" if size is None else g.constant("exit.ends", np.array([size[1] + border, size[0] + border]))
         return g.op("Slice", [x, starts, ends, g.constant("exit.axes", np.array([1, 2]))], "stylised")

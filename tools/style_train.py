@@ -63,17 +63,20 @@ def train(args: argparse.Namespace) -> int:
     check_place(args)
     paintings = paintings_of(args)
     config, net = network_of(args)
+    if config.recurrent and args.sequence < 2:  # another run's, whose form nobody has asked for
+        where = str(args.output) if args.resume else f"--from {args.like}"
+        raise ShowError(Problem(where, "is recurrent: it learns from frames in a row", "", "--sequence 2"))
     perception = None
     if args.network is not None:
         from tools.style_network import network_line, read_perception
 
-        perception = read_perception(args.network, device=str(device))
+        perception = read_perception(args.network, device=device.type)
         print(network_line(perception))
     footage, clips = read_clips(args.film, args.rate, args.start, args.end, args.frames, args.sequence, args.side)
     height, width = clips[0].frames.shape[1:3]
     crop = min(args.crop, height // 4 * 4, width // 4 * 4)
     print(f"{config.architecture}, width {config.width}, {config.blocks} blocks: {parameter_count(net) / 1e3:.0f} k "
-          f"parameters, {operations(config, 480, 640) / 1e9:.2f} GFLOP at 640x480; {device.type}")
+          f"parameters, {operations(config, 480, 640) / 1e9:.2f} GFLOP of convolutions at 640x480; {device.type}")
     print(f"{len(clips)} frames of {footage.path.name}, {width}x{height}"
           + (f"; crops of {crop} px: the frames are no larger" if crop < args.crop else ""), flush=True)
     if args.dry_run:
@@ -82,7 +85,7 @@ def train(args: argparse.Namespace) -> int:
     film_sha256 = footage.sha256()
     truth = None if args.no_optimiser else teacher_pictures(args, clips, paintings, film_sha256)
     make_folder(args.output)
-    shown = [scaled(p, height * width, args.scale).picture for _, p in paintings] if perception is not None else []
+    shown = [scaled(p, height * width, args.scale) for _, p in paintings] if perception is not None else []
     disturbance = Disturbance(args.noise, args.noise_share, args.grain, args.shift, args.light)
     recipe = Recipe(weights_of(args), disturbance, args.batch, crop, args.lr, args.average, args.seed,
                     args.style_share if args.like is not None else 0.0)  # fmt: skip

@@ -5,9 +5,9 @@ with direct patch distributions matching", arXiv 2203.11862) use them; Goodfello
 1611.07004) for a critic of patches; Johnson et al. 2016 for total variation; Ruder, Dosovitskiy, Brox 2017 (arXiv 1708.04538)
 for consistency along the flow. The noise of `Disturbance` is that of Rainy and de Berker 2018, "Stabilizing neural
 style-transfer for video" (Element AI): whole numbers within +-30 of 255 on 5 % of the values, the squared difference of both
-results as a loss; shifts and changes of brightness join it as in Wang et al. 2020, "Consistent Video Style Transfer via
-Compound Regularization" (AAAI), which needs no flow either. Strokes' directions are compared by structure tensors (Foerstner
-and Guelch 1987).
+results as a loss (here in square pixels: `same_loss`); shifts and changes of brightness join it as in Wang et al.
+2020, "Consistent Video Style Transfer via Compound Regularization" (AAAI), which needs no flow either. Strokes' directions are
+compared by structure tensors (Foerstner and Guelch 1987).
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ SCALES = 3
 STRIDES = (3, 2, 1)  # between patches, scale by scale: the finest has nine times as many as are needed
 GRID_CELLS = 8  # over so many cells of 4 pixels strokes even out, a grid does not
 FORM_PX = 16  # side of the windows in which strokes run one way
+LEAST_SLOPE2 = 1e-4  # of crops in which hardly anything is drawn: (1 % a pixel)^2
 BROAD_PX = 8  # below, where a stroke lies is the network's to choose
 
 
 @dataclass(frozen=True)
 class Disturbance:
     """What may not show in the result. noise: levels of 255, at most, on a share of the values. grain: levels of 255, the
-    deviation, at most, of soft grain on all of them. shift: pixels, at most. light: of the brightness, at most, as a factor and
-    as an offset (0.1 = 10 %)."""
+    deviation, at most, of soft grain on all of them. shift: pixels, at most. light: of the brightness, at most: 0.1 is a
+    factor of 0.9 to 1.1, and an offset of half as much, -0.05 to 0.05 of full white."""
 
     noise: float = 30.0
     share: float = 0.05
@@ -133,14 +134,25 @@ def film_grain(shape: Sequence[int], most: float) -> Tensor:
     return found * (most / 255 * torch.rand(count, 1, 1, 1))
 
 
-def same_loss(plain: Tensor, other: Tensor, moved: tuple[int, int]) -> Tensor:
-    """Mean squared difference of the results of a picture and of the disturbed one [N, 3, H, W], which was moved by (down,
-    right) pixels."""
+def same_loss(plain: Tensor, other: Tensor, moved: tuple[int, int], aim: Tensor) -> Tensor:
+    """How far the results of a picture and of the disturbed one [N, 3, H, W], which was moved by (down, right) pixels, differ:
+    the squared shift, in square pixels, that would make as much of a difference in `aim` [N, 3, H, W], what they are to be as
+    sharp as, the teacher's pictures (style_distances.jitter_px); mean over pictures. It is the published squared difference in
+    units that are the same for a soft style and for one of hard lines. Over the results' own gradient a blur would gain
+    nothing, but still texture, such as a grid, would be paid."""
     down, right = moved
     height, width = plain.shape[2] - abs(down), plain.shape[3] - abs(right)
     a = plain[:, :, max(-down, 0) : max(-down, 0) + height, max(-right, 0) : max(-right, 0) + width]
     b = other[:, :, max(down, 0) : max(down, 0) + height, max(right, 0) : max(right, 0) + width]
-    return F.mse_loss(b, a)
+    steep = slope2(aim.detach()).clamp(min=LEAST_SLOPE2)  # [N]
+    return (2 * (b - a).square().mean(dim=(1, 2, 3)) / steep).mean()
+
+
+def slope2(picture: Tensor) -> Tensor:
+    """[N, 3, H, W] -> [N]: mean squared gradient of values 0..1, per square pixel."""
+    corner = picture[:, :, :-1, :-1]
+    across, down = picture[:, :, :-1, 1:] - corner, picture[:, :, 1:, :-1] - corner
+    return (across.square() + down.square()).mean(dim=(1, 2, 3))
 
 
 def warped(image: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:

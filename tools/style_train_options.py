@@ -13,8 +13,10 @@ from typing import Any
 from player.show.problem import Problem, ShowError
 from tools.style_train_place import foreign_problems
 
-NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")  # of a style: it stands in addresses
+NAME = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.-]{1,64}")  # of a style: in addresses, and of its folder
 MOST_STYLES = 32
+STYLE_SHARE = 0.3  # of a run that starts from another network
+TEACHERS = {"the painted frames": ("broad", "pixel", "patches", "form", "critic"), "--network": ("content", "style")}
 STATE, OPTIONS = "state.safetensors", "options.json"
 NOT_STORED = ("output", "resume", "dry_run", "teacher")
 EXAMPLES = """examples:
@@ -42,9 +44,9 @@ class Weights:
     critic: float = 0.0
     grid: float = 30.0
     tv: float = 0.0
-    noise: float = 20.0
+    noise: float = 0.2
     shift: float = 0.0
-    light: float = 20.0
+    light: float = 0.2
     flow: float = 0.0
     content: float = 1.0
     style: float = 1.0
@@ -59,7 +61,7 @@ WEIGHT_HELP = {
     "grid": "against the grid of 4x4 pixels",
     "tv": "total variation: smoothness",
     "noise": "temporal noise: that noise and grain change nothing",
-    "shift": "that the result moves with the frame, as 4: for --canvas 0, as a canvas lies still",
+    "shift": "that the result moves with the frame, as 0.03: for --canvas 0, as a canvas lies still",
     "light": "that changes of brightness change nothing",
     "flow": "consistency along the film's motion where nothing is hidden, as 50 (needs --sequence 2 or more)",
     "content": "content in the eyes of --network",
@@ -90,12 +92,14 @@ def arguments() -> argparse.ArgumentParser:
     net.add_argument("--blocks", type=int, help="residual blocks (student 8, johnson 5)")
     net.add_argument("--norm", choices=("instance", "affine"), default="affine",
                      help="instance: by each picture's own tones, as the classic. affine: fixed (affine)")
-    net.add_argument("--canvas", type=int, help="patterns of strokes that lie under the film and run as its forms do; 0 for "
-                     "none (a style's own each)")
-    net.add_argument("--recurrent", action="store_true", help="takes the warped last result as well; needs --sequence 2")
+    net.add_argument("--canvas", type=int, help="patterns of strokes that lie under the film and run as its forms do, up to "
+                     "16; 0 for none (one a style; beyond 16 styles share them). Each costs speed, so that a network of many "
+                     "styles is slower than one of few")
+    net.add_argument("--recurrent", action="store_true", help="takes the warped last result as well; needs "
+                     "--sequence 2. For style apply: the player has no flow, and each frame is the first of a shot to it")
     net.add_argument("--from", dest="like", type=Path, metavar="RUN", help="start from this network (its sizes are taken): "
                      "first only what belongs to the styles learns, then all")
-    net.add_argument("--style-share", type=float, default=0.3, help="of the run that is with --from (0.3)")
+    net.add_argument("--style-share", type=float, help=f"of the run that is, with --from ({STYLE_SHARE:g})")
     teach = p.add_argument_group("teacher")
     teach.add_argument("--teacher", type=Path, metavar="RUN", help="another run of this film, whose painted frames are taken, "
                        "also where a person has painted them over")
@@ -114,7 +118,9 @@ def arguments() -> argparse.ArgumentParser:
     loss.add_argument("--grain", type=float, default=8.0, metavar="LEVELS", help="deviation of soft film grain, at most (8)")
     loss.add_argument("--shift", type=int, default=2, metavar="PX", help="of the disturbed frame, at most (2)")
     loss.add_argument("--light", type=float, default=0.05, help="of its brightness, at most (0.05)")
-    loss.add_argument("--sequence", type=int, default=1, metavar="K", help="frames in a row of each, along the flow (1)")
+    loss.add_argument("--sequence", type=int, default=1, metavar="K", help="frames in a row of each, "
+                      "along the flow (1). Every one is taught, the later ones by the painted frame moved along, where that is "
+                      "certain; with --flow-weight, by agreeing with the one before; K times the work")
     run = p.add_argument_group("run")
     run.add_argument("--steps", type=int, help="length (3000, where --minutes is not given); only so are two runs equal")
     run.add_argument("--minutes", type=float, help="or its length in minutes, without the painting of the frames")
@@ -146,6 +152,8 @@ def options_from(argv: Sequence[str] | None) -> argparse.Namespace:
         told = {k: Path(v) if k in paths and v is not None else v for k, v in told.items() if k in known}
         told["style"] = [Path(s) for s in told.get("style") or []]
         told["like"] = Path(told["like"]) if told.get("like") else None
+        if told["like"] is None:  # older runs keep one whether it counts or not
+            told.pop("style_share", None)
         p.set_defaults(**told)
         args = p.parse_args(argv)
     check(args)
@@ -192,14 +200,32 @@ def check(args: argparse.Namespace) -> None:
     if args.sequence < 2 and (args.flow_weight > 0 or args.recurrent):
         name = "--recurrent" if args.recurrent else "--flow-weight"
         found.append(Problem(name, "needs frames in a row", "", "--sequence 2"))
-    if args.no_optimiser and args.network is None:
-        found.append(Problem("--no-optimiser", "leaves nothing to learn from", "", "--network FILE"))
+    if args.style_share is not None and args.like is None:
+        found.append(Problem("--style-share", "is given without --from, and a new network learns all from the start", "",
+                             "without it, or --from RUN"))  # fmt: skip
+    found += teacher_problems(args)
     found += name_problems(args)
     if found:
         raise ShowError(found)
     args.names_of = style_names(args)
+    if args.like is not None and args.style_share is None:
+        args.style_share = STYLE_SHARE
     if args.steps is None and args.minutes is None:
         args.steps = 3000
+
+
+def teacher_problems(args: argparse.Namespace) -> list[Problem]:
+    """Where nothing is left that says what the result is to look like: the other losses alone are least for one even colour."""
+    if args.no_optimiser and args.network is None:
+        return [Problem("--no-optimiser", "leaves nothing to learn from", "", "--network FILE")]
+    there = [name for name, is_there in (("the painted frames", not args.no_optimiser), ("--network", args.network is not None))
+             if is_there]  # fmt: skip
+    names = [name for teacher in there for name in TEACHERS[teacher]]
+    weights = weights_of(args)
+    if any(getattr(weights, name) != 0 for name in names):  # a nan is said by itself
+        return []
+    given = f"{', '.join(f'--{name}-weight' for name in names)} are all 0: nothing says what the result is to look like"
+    return [Problem(f"the losses of {' and '.join(there)}", given, "one of them above 0")]
 
 
 def style_names(args: argparse.Namespace) -> tuple[str, ...]:
@@ -216,7 +242,8 @@ def name_problems(args: argparse.Namespace) -> list[Problem]:
         found.append(Problem("--style", f"{len(args.style)} paintings", f"1 to {MOST_STYLES}"))
     if args.names is not None and len(names) != len(args.style or []):
         found.append(Problem("--names", f"{len(names)} for {len(args.style or [])} paintings", "one each"))
-    found += [Problem("--names", repr(n), "letters, digits and _ . -, 64 at most") for n in names if not NAME.fullmatch(n)]
+    allowed = "letters, digits and _ . -, 64 at most, not . or .."
+    found += [Problem("--names", repr(n), allowed) for n in names if not NAME.fullmatch(n)]
     if len(set(names)) != len(names):
         twice = sorted({n for n in names if names.count(n) > 1})
         found.append(Problem("--style", f"two paintings are named {', '.join(twice)}", "different names", "--names a,b"))
@@ -227,9 +254,9 @@ def weights_of(args: argparse.Namespace) -> Weights:
     """The weights of the losses; those of a teacher that is not there are 0."""
     values = {name: float(getattr(args, f"{name}_weight")) for name in WEIGHT_HELP}
     if args.no_optimiser:
-        values |= dict.fromkeys(("broad", "pixel", "patches", "form", "critic"), 0.0)
+        values |= dict.fromkeys(TEACHERS["the painted frames"], 0.0)
     if args.network is None:
-        values |= dict.fromkeys(("content", "style"), 0.0)
+        values |= dict.fromkeys(TEACHERS["--network"], 0.0)
     return Weights(**values)
 
 

@@ -25,6 +25,7 @@ from tools.keyframes_flow import flow, reliability
 from tools.paint_guides import tone_curve, tone_plane
 from tools.paint_options import PaintOptions
 from tools.paint_style import Painting
+from tools.style_black import seen_share
 from tools.train_snapshot import write_picture
 from tools.train_source import film_range
 from tools.whole_file import make_folder, write_whole, writing
@@ -36,6 +37,7 @@ Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 RECORD = "teacher.json"
 LEAST_PX = 32
+ELSEWHERE = (-0.25, 0.25, -0.45, 0.45)  # where else a frame is looked for, of the distance between two
 PAINT_SEED = 1
 
 
@@ -74,7 +76,7 @@ def read_clips(film: Path, rate: str | None, start: str | None, end: str | None,
     """The film and its clips, no side longer than `side` pixels. Raises ShowError."""
     footage = footage_at(film, rate)
     first, last = film_range(start, end, footage.rate)
-    numbers = chosen(footage.frames, first, last, count, sequence)
+    numbers = seen(footage, chosen(footage.frames, first, last, count, sequence))
     wanted = sorted({n + k for n in numbers for k in range(sequence)})
     pictures = {n: brought_down(upright(item, footage.turns), side) for n, item in footage.read(wanted)}
     sizes = {p.shape for p in pictures.values()}
@@ -84,6 +86,25 @@ def read_clips(film: Path, rate: str | None, start: str | None, end: str | None,
     if min(height, width) < LEAST_PX:
         raise ShowError(Problem(str(film), f"is {width} x {height} pixels", f"at least {LEAST_PX} x {LEAST_PX}"))
     return footage, [clip_of([n + k for k in range(sequence)], pictures) for n in numbers]
+
+
+def seen(footage: Footage, numbers: Sequence[int]) -> list[int]:
+    """The film frames, and in place of a black one, or one at the end of a fade, another of its part of the film where there is
+    one: what the optimiser leaves black would teach a network to paint dark things black. Raises ShowError where all are."""
+    def lit(asked: Sequence[int]) -> set[int]:
+        return {n for n, item in footage.read(sorted(set(asked))) if seen_share(upright(item, footage.turns)) == 1}
+
+    apart = numbers[1] - numbers[0] if len(numbers) > 1 else 0
+    there = lit(numbers)
+    tries = {n: [n, *(n + round(apart * by) for by in ELSEWHERE if n not in there)] for n in numbers}
+    there |= lit([m for n in numbers for m in tries[n][1:]])
+    found = [m for n in numbers for m in [m for m in tries[n] if m in there][:1]]
+    if not found:
+        raise ShowError(Problem(str(footage.path), f"is black in the {len(numbers)} frames that would be painted", "",
+                                "--start and --end, or more --frames"))  # fmt: skip
+    if len(found) < len(numbers):
+        print(f"{len(numbers) - len(found)} of {len(numbers)} frames are left out: nothing can be seen in them", flush=True)
+    return found
 
 
 def upright(item: object, turns: int) -> Pixels:

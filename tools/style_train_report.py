@@ -24,7 +24,8 @@ GROUND, FRAME, INK, FAINT = "#121212", "#1b1b1b", "#ebebeb", "#8f8f8f"
 COLOURS = ("#56b4e9", "#e69f00", "#2fc79a", "#cc79a7", "#f0e442", "#d98a5f", "#9aa7ff", "#c8c8c8")
 TITLES = {"broad": "Colours (8x8 means)", "pixel": "Pixels", "patches": "Patches", "critic": "Passing for the teacher's",
           "critic_own": "The critic's own (1.39 = it cannot tell)", "grid": "4x4 grid", "tv": "Total variation",
-          "noise": "Temporal noise", "flow": "Along the flow", "content": "Content (network)", "style": "Style (network)",
+          "noise": "Temporal noise", "flow": "Along the flow", "bounds": "Outside 0..1",
+          "content": "Content (network)", "style": "Style (network)",
           "outputs": "The teacher's results", "features": "The teacher's features"}  # fmt: skip
 STYLE = COLUMN + """
 img { display: block; max-width: 100%; height: auto }

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from models.perception import Perception
 from models.stylizer import CANVAS_CELLS, Stylizer
-from tools.style_losses import content_loss, gram, relative_error
+from tools.paint_style import Painting
+from tools.style_losses import content_loss, gram, out_of_range, relative_error
 from tools.style_train_losses import (
     Critic,
     Disturbance,
@@ -45,7 +46,10 @@ CLIP = 5.0  # of the gradient's length
 CANVAS_RATE = 5.0  # times the others' rate: a crop shows a quarter of the canvas, and its values are around 1
 CRITIC_LR, CRITIC_BETAS = 0.001, (0.5, 0.99)
 BETAS = (0.9, 0.99)
-GAMMA, MOST_SATURATION = 0.1, 1.2  # of crops: the teacher's guides are luminance, so that colour is to change nothing
+# Of crops. The teacher goes by luminance and directions: saturation hardly changes what it would paint, a gamma of 2^+-0.1
+# little. What that would change, the network is taught to leave as it is.
+GAMMA, MOST_SATURATION = 0.1, 1.2
+BOUNDS = 100.0  # of what lies outside 0..1, where a network judges: it sees no colour there, and so gives no way back
 
 
 class NotFiniteError(ArithmeticError):
@@ -69,24 +73,28 @@ class Recipe:
 @dataclass(frozen=True)
 class Lesson:
     """The pictures on the training device. frames: uint8 [N, K, 3, H, W]. truth: uint8 [S, N, 3, H, W] or None. flows: float32
-    [N, K - 1, 2, H, W]. certain: float32 [N, K - 1, 1, H, W]. paintings: float32 [1, 3, h, w] 0..1 a style, for a network."""
+    [N, K - 1, 2, H, W]. certain: float32 [N, K - 1, 1, H, W]. paintings: float32 [1, 3, h, w] 0..1 a style, for a network.
+    usable: float32 [1, 1, h, w] of each, 0 where nothing is painted; empty: all of them everywhere."""
 
     frames: Tensor
     truth: Tensor | None
     flows: Tensor
     certain: Tensor
     paintings: tuple[Tensor, ...] = ()
+    usable: tuple[Tensor, ...] = ()
 
 
-def lesson_of(clips: Sequence[Clip], truth: NDArray[np.uint8] | None, paintings: Sequence[NDArray[np.uint8]],
+def lesson_of(clips: Sequence[Clip], truth: NDArray[np.uint8] | None, paintings: Sequence[Painting],
               device: torch.device) -> Lesson:  # fmt: skip
-    """truth: uint8 [S, N, H, W, 3]; paintings: uint8 [h, w, 3] each."""
+    """truth: uint8 [S, N, H, W, 3]; paintings: as they are laid, for a network that judges."""
     frames = torch.from_numpy(np.stack([c.frames for c in clips])).permute(0, 1, 4, 2, 3)  # [N, K, 3, H, W]
     flows = torch.from_numpy(np.stack([c.flows for c in clips])).permute(0, 1, 4, 2, 3)  # [N, K - 1, 2, H, W]
     certain = torch.from_numpy(np.stack([c.certain for c in clips]))[:, :, None]  # [N, K - 1, 1, H, W]
     right = None if truth is None else torch.from_numpy(truth).permute(0, 1, 4, 2, 3).contiguous().to(device)
-    shown = tuple(torch.from_numpy(np.ascontiguousarray(p)).permute(2, 0, 1)[None].float().to(device) / 255 for p in paintings)
-    return Lesson(frames.contiguous().to(device), right, flows.contiguous().to(device), certain.to(device), shown)
+    shown = tuple(torch.from_numpy(np.ascontiguousarray(p.picture)).permute(2, 0, 1)[None].float().to(device) / 255
+                  for p in paintings)  # fmt: skip
+    usable = tuple(torch.from_numpy(p.usable.astype(np.float32))[None, None].to(device) for p in paintings)
+    return Lesson(frames.contiguous().to(device), right, flows.contiguous().to(device), certain.to(device), shown, usable)
 
 
 @dataclass(frozen=True)
@@ -103,7 +111,9 @@ class Batch:
 
 
 class Training:
-    """Network, average, critic and what they learn from."""
+    """Network, average, critic and what they learn from. plain: crops keep their own light and colours."""
+
+    plain = False
 
     def __init__(self, net: Stylizer, lesson: Lesson, recipe: Recipe, perception: Perception | None = None) -> None:
         self.net, self.lesson, self.recipe, self.perception = net.train(), lesson, recipe, perception
@@ -128,12 +138,14 @@ class Training:
         return found if self.critic is None else found | {"critic": self.critic}
 
     def painting_grams(self) -> list[dict[str, Tensor]]:
-        """{layer: Gram matrix [1, C, C]} of each painting, as the network sees it."""
+        """{layer: Gram matrix [1, C, C]} of each painting, as the network sees what of it is painted."""
         if self.perception is None or not self.recipe.weights.style:
             return []
         with torch.no_grad():
             seen = [self.perception.features(p, self.perception.style_layers) for p in self.lesson.paintings]
-        return [{layer: gram(f) for layer, f in features.items()} for features in seen]
+        places = self.lesson.usable or (None,) * len(seen)
+        return [{layer: gram(f, None if u is None or bool(u.all()) else F.adaptive_avg_pool2d(u, (f.shape[2], f.shape[3])))
+                 for layer, f in features.items()} for features, u in zip(seen, places, strict=True)]  # fmt: skip
 
     def step(self, progress: float) -> dict[str, float]:
         """One step; progress: 0..1 of the run. The losses, weighted. Raises NotFiniteError, and then nothing has changed."""
@@ -172,7 +184,8 @@ class Training:
             p.requires_grad_(not only_styles or id(p) in own)
 
     def batch(self) -> Batch:
-        """Crops of random frames, places and styles, in another light and other colours. All draws at once, always as many."""
+        """Crops of random frames, places and styles, in another light and other colours (not if `plain`). All draws at once,
+        always as many."""
         r, lesson = self.recipe, self.lesson
         count, frames = lesson.frames.shape[:2]
         height, width = lesson.frames.shape[3:]
@@ -184,8 +197,9 @@ class Training:
             top, left = self.place(y, x, height, width)
             here = (..., slice(top, top + r.crop), slice(left, left + r.crop))
             crop = lesson.frames[i][here].float() / 255  # [K, 3, c, c]
-            grey = crop.mean(dim=1, keepdim=True)  # [K, 1, c, c]
-            crop = (grey + (crop - grey) * MOST_SATURATION * saturation).clamp(0, 1) ** (2 ** (GAMMA * (2 * gamma - 1)))
+            if not self.plain:
+                grey = crop.mean(dim=1, keepdim=True)  # [K, 1, c, c]
+                crop = (grey + (crop - grey) * MOST_SATURATION * saturation).clamp(0, 1) ** (2 ** (GAMMA * (2 * gamma - 1)))
             parts[0].append(crop)
             if lesson.truth is not None:
                 parts[1].append(lesson.truth[style, i][here].float() / 255)  # [3, c, c]
@@ -206,15 +220,20 @@ class Training:
 
     def losses(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
         """(the weighted losses, the results of the first frames [B, 3, c, c])."""
-        w, first = self.recipe.weights, batch.frames[:, 0]  # [B, 3, c, c]
+        w = self.recipe.weights
         found: dict[str, Tensor] = {}
         directions = torch.get_rng_state()  # the disturbance draws after these, so that it does not change them
         results, other, kinds = self.results(batch)
         torch.set_rng_state(directions)
         made = results[0]
+        # With a flow loss alone the later frames learn from the first one's result; without it, and where a result is made from
+        # the last one, each is taught by itself.
+        taught = results if self.net.config.recurrent or not w.flow else results[:1]
         if batch.truth is not None:
-            truths = self.truths(batch) if self.net.config.recurrent else [batch.truth]
-            for result, truth in zip(results, truths, strict=False):
+            truths = self.truths(batch)[: len(taught)]
+            for result, (truth, sure) in zip(taught, truths, strict=True):
+                # Where it is not certain what was there, the teacher's picture stands in the result: nothing is learnt.
+                result = result if sure is None else sure * result + (1 - sure) * truth
                 for name, weight, loss in (("broad", w.broad, broad_loss), ("pixel", w.pixel, pixel_loss),
                                            ("patches", w.patches, patch_loss), ("form", w.form, form_loss)):  # fmt: skip
                     if weight:
@@ -226,20 +245,21 @@ class Training:
             found["tv"] = w.tv * variation_loss(made)
         if self.critic is not None:
             found["critic"] = w.critic * convincing_loss(self.critic(made, batch.weights))
+        aim = made if batch.truth is None else batch.truth  # [B, 3, c, c]
         for name, (crops, moved) in kinds.items():
-            found[name] = getattr(w, name) * same_loss(made[crops], other[crops], moved)
+            found[name] = getattr(w, name) * same_loss(made[crops], other[crops], moved, aim[crops])
         if w.flow and len(results) > 1:
             steps = [flow_loss(results[k + 1], *self.before(results[k], batch, k)) for k in range(len(results) - 1)]
             found["flow"] = w.flow * torch.stack(steps).mean()
         if self.perception is not None:
-            found |= self.seen_losses(first, made, batch)
+            seen = [self.seen_losses(batch.frames[:, k], result, batch) for k, result in enumerate(taught)]
+            found |= {name: torch.stack([s[name] for s in seen]).mean() for name in seen[0]}
         return found, made
 
     def results(self, batch: Batch) -> tuple[list[Tensor], Tensor, dict[str, Changed]]:
         """(the results of the frames in a row [B, 3, c, c] each, those of the disturbed first frames [B, 3, c, c] or none
         [0, 3, c, c], which of them were disturbed how)."""
-        w, weights, count = self.recipe.weights, batch.weights, batch.frames.shape[1]
-        needed = count if w.flow or self.net.config.recurrent else 1
+        weights, needed = batch.weights, batch.frames.shape[1]
         frames = [batch.frames[:, k] for k in range(needed)]
         other, kinds = self.disturbed(frames[0])
         # Strokes run in the disturbed frame as in its own: else what is learnt of noise is a canvas without directions.
@@ -286,21 +306,25 @@ class Training:
         found, inside = warped(result, batch.flows[:, k])
         return found, inside * batch.certain[:, k]
 
-    def truths(self, batch: Batch) -> list[Tensor]:
-        """The teacher's picture moved along with the frames in a row."""
+    def truths(self, batch: Batch) -> list[tuple[Tensor, Tensor | None]]:
+        """The teacher's picture moved along with the frames in a row [B, 3, c, c], and how certain each pixel of that is
+        [B, 1, c, c] 0..1 (None: it is the teacher's own)."""
         assert batch.truth is not None
-        found = [batch.truth]
+        found: list[tuple[Tensor, Tensor | None]] = [(batch.truth, None)]
         for k in range(batch.frames.shape[1] - 1):
-            found.append(warped(found[-1], batch.flows[:, k])[0])
+            truth, sure = found[-1]
+            moved, certain = self.before(truth, batch, k)
+            found.append((moved, certain if sure is None else certain * warped(sure, batch.flows[:, k])[0]))
         return found
 
     def seen_losses(self, frame: Tensor, made: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Content and style in the eyes of the network (Johnson et al. 2016, equations 2 and 4)."""
+        """Content and style in the eyes of the network (Johnson et al. 2016, equations 2 and 4), and how far values lie outside
+        0..1, where it sees nothing."""
         p, w = self.perception, self.recipe.weights
         assert p is not None
         layers = [*(p.content_layers if w.content else ()), *(p.style_layers if w.style else ())]
         seen = p.features(made.clamp(0, 1), layers)
-        found: dict[str, Tensor] = {}
+        found: dict[str, Tensor] = {"bounds": BOUNDS * out_of_range(made)}
         if w.content:
             with torch.no_grad():
                 wanted = p.features(frame, p.content_layers)
