@@ -259,7 +259,8 @@ class Recorder:
         except BaseException as e:
             self.abort()
             if isinstance(e, OSError):
-                raise ShowError(Problem(str(self.path), f"could not be written to its end ({e})")) from None
+                given = f"could not be written to its end ({e.strerror or e})"
+                raise ShowError(Problem(str(self.path), given, "room on the disk")) from None
             raise
         return self.path
 
@@ -286,7 +287,8 @@ class Recorder:
         failure = self._failure
         if isinstance(failure, ShowError):
             raise failure
-        problem = Problem(str(self.path), f"could not be written to its end ({failure})", "room on the disk")
+        why = (isinstance(failure, OSError) and failure.strerror) or failure
+        problem = Problem(str(self.path), f"could not be written to its end ({why})", "room on the disk")
         raise ShowError(problem) from failure
 
     # --- the encoding thread's side

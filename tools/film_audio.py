@@ -23,9 +23,8 @@ from numpy.typing import NDArray
 from player.progress import Progress
 from player.show.problem import Problem, ShowError
 from tools.film_dataset import version_of
-from tools.film_dataset_source import Footage, footage_at
+from tools.film_dataset_source import Footage, footage_at, range_of
 from tools.film_options import audio_arguments
-from tools.train_source import film_range
 from tools.whole_file import output_problems, write_whole
 
 DONE, BAD_INPUT, STOPPED = 0, 2, 130
@@ -213,11 +212,7 @@ def extract(args: argparse.Namespace, footage: Footage) -> str:
     """The sound at args.output. Returns a sentence about it. Raises ShowError."""
     import av
 
-    first, end = film_range(args.start, args.end, footage.rate)
-    last = footage.frames if end is None else end
-    if first >= footage.frames or last > footage.frames:
-        name, at = ("--start", first) if first >= footage.frames else ("--end", last)
-        raise ShowError(Problem(name, f"frame {at}", f"the film's {footage.frames} frames"))
+    first, last = range_of(args, footage)
     suffix = args.output.suffix.lower()
     written = 0
     try:
@@ -225,7 +220,7 @@ def extract(args: argparse.Namespace, footage: Footage) -> str:
             stream, track = track_of(container, args.film, args)
             begin, stop = samples_at(first, footage.rate, track.hz), samples_at(last, footage.rate, track.hz)
             track.asked = samples_at(first, footage.rate, track.source_hz), samples_at(last, footage.rate, track.source_hz)
-            to_end = args.length == "file" and end is None
+            to_end = args.length == "file" and args.end is None
             if to_end:
                 track.asked = track.asked[0], math.inf
             progress = Progress(max(1, stop - begin), "samples", sys.stderr)

@@ -37,10 +37,10 @@ from tools.film_dataset_files import (
     write_beside,
 )
 from tools.film_dataset_run import Outcome, Recipe, make_pictures
-from tools.film_dataset_source import Footage, footage_at, order_notes, sampled
+from tools.film_dataset_source import Footage, footage_at, order_notes, range_of, sampled
 from tools.film_dataset_square import Rect, luma, square_of, whole
 from tools.film_options import dataset_arguments
-from tools.train_source import LABELS, coloured, film_range
+from tools.train_source import LABELS, coloured
 
 DONE, BAD_INPUT, STOPPED = 0, 2, 130
 SIZES = range(8, 8193)
@@ -172,11 +172,7 @@ def plan_of(args: argparse.Namespace) -> Plan:
         raise ShowError(found)
     footage = footage_at(args.film, args.rate)
     cuts = cuts_asked(args.cuts, footage)
-    first, last = film_range(args.start, args.end, footage.rate)
-    last = footage.frames if last is None else last
-    if first >= footage.frames or last > footage.frames:
-        name, at = ("--start", first) if first >= footage.frames else ("--end", last)
-        raise ShowError(Problem(name, f"frame {at}", f"the film's {footage.frames} frames"))
+    first, last = range_of(args, footage)
     fps = pictures_a_second(args.fps, footage.rate)
     numbers = frames_at(first, last, footage.rate, fps)
     pure = [n for n in numbers if not is_mixed(cuts, n)] if args.drop_mixed and cuts is not None else numbers

@@ -5,6 +5,7 @@ Numbers are those of the player, the cut list and training: frame n is the n-th 
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from player.show.film import parse_rate
 from player.show.problem import Problem, ShowError
 from player.sources.film_reader import probe_film
-from tools.train_source import PICTURES, decoded
+from tools.train_source import PICTURES, decoded, film_range
 from tools.whole_file import sha256_of
 
 FOLDER_RATE = Fraction(24)
@@ -78,6 +79,8 @@ def footage_at(path: Path, rate: str | None = None) -> Footage:
         raise ShowError(Problem("--rate", f"{path} is a film and has its own", "--rate for a folder of frames only"))
     if path.is_file() and path.stat().st_size == 0:
         raise ShowError(Problem(str(path), "is empty (0 bytes)", "a film that FFmpeg can read", "copy it again"))
+    if path.is_file() and path.suffix.lower() in PICTURES:
+        picture_of(path)  # FFmpeg goes by the ending: a text of that name would be a film cut short
     exact, frames, _, _ = probe_film(path)
     first, aspect = first_frame(path)
     turns = round(first.rotation / 90) % 4
@@ -94,6 +97,18 @@ def folder_at(path: Path, rate: str | None) -> Footage:
     files = frame_files(path)
     height, width = picture_of(files[0]).shape[:2]
     return Footage(path, "folder", exact, len(files), (width, height), files=files)
+
+
+def range_of(args: argparse.Namespace, footage: Footage) -> tuple[int, int]:
+    """--start and --end as film frames [first, end) of the film, which is all of it without them. Raises ShowError."""
+    first, last = film_range(args.start, args.end, footage.rate)
+    end = footage.frames if last is None else last
+    places = (("--start", first, footage.frames - 1), ("--end", end, footage.frames))
+    allowed = f"the film's {footage.frames} frames"
+    found = [Problem(name, f"is frame {at}", allowed) for name, at, most in places if at > most]
+    if found:
+        raise ShowError(found)
+    return first, end
 
 
 def frame_files(path: Path) -> tuple[Path, ...]:

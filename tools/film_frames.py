@@ -18,10 +18,9 @@ from player.show.problem import Problem, ShowError
 from tools.film_dataset import PACKAGES, cuts_asked, is_grey, version_of
 from tools.film_dataset_files import read_json
 from tools.film_dataset_png import png
-from tools.film_dataset_source import Footage, footage_at, order_notes, sampled
+from tools.film_dataset_source import Footage, footage_at, order_notes, range_of, sampled
 from tools.film_dataset_square import as_frame, whole
 from tools.film_options import frames_arguments
-from tools.train_source import film_range
 from tools.whole_file import make_folder, write_whole, writing
 
 DONE, BAD_INPUT, STOPPED = 0, 2, 130
@@ -52,11 +51,7 @@ def numbers_in(text: str, frames: int) -> list[int]:
 
 def wanted(args: argparse.Namespace, footage: Footage) -> list[int]:
     """The film frames that are asked for. Raises ShowError."""
-    first, end = film_range(args.start, args.end, footage.rate)
-    last = footage.frames if end is None else end
-    if first >= footage.frames or last > footage.frames:
-        name, at = ("--start", first) if first >= footage.frames else ("--end", last)
-        raise ShowError(Problem(name, f"frame {at}", f"the film's {footage.frames} frames"))
+    first, last = range_of(args, footage)
     chosen = range(first, last, args.every)
     cuts = cuts_asked(args.cuts, footage)
     if args.only is not None:

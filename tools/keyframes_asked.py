@@ -16,9 +16,10 @@ from player.show.cut_list import CutList, Shot, problems_of, read_csv
 from player.show.problem import Problem, ShowError
 from tools.cuts_pictures import Reduced
 from tools.film_dataset import cuts_asked
-from tools.film_dataset_source import Footage, footage_at
+from tools.film_dataset_source import Footage, footage_at, range_of
 from tools.keyframes_cuts import cuts_beside, rate_notes
 from tools.keyframes_frames import ShotFrames, tail_of
+from tools.keyframes_keep import fineness
 from tools.keyframes_keys import (
     Named,
     by_name,
@@ -37,7 +38,6 @@ from tools.keyframes_keys import (
 from tools.keyframes_options import Options, options_of
 from tools.keyframes_output import digest_of
 from tools.keyframes_plan import dissolve_notes, key_notes, keys_by_shot, missing_problems, shots_seen
-from tools.train_source import film_range
 from tools.whole_file import sha256_of
 
 NEEDED = {"cv2": "opencv-python", "numba": "numba", "scipy": "scipy"}
@@ -129,18 +129,6 @@ def asked_for(args: argparse.Namespace, beside: Path) -> Asked:
     said += key_notes(cuts, near) + dissolve_notes(cuts, shots, have)
     return Asked(footage, cuts, found_cuts, tuple(keys), tuple(masks), have, first, end, options_of(args), args.alpha,
                  tuple(said), None if keep_where is None else tuple(keep_where))  # fmt: skip
-
-
-def range_of(args: argparse.Namespace, footage: Footage) -> tuple[int, int]:
-    """--start and --end as film frames [first, end). Raises ShowError."""
-    first, end = film_range(args.start, args.end, footage.rate)
-    last = footage.frames if end is None else end
-    places = (("--start", first, footage.frames - 1), ("--end", last, footage.frames))
-    allowed = f"frames 0 to {footage.frames}, as the film has"
-    found = [Problem(name, f"is frame {at}", allowed) for name, at, most in places if at > most]
-    if found:
-        raise ShowError(found)
-    return first, last
 
 
 def cuts_of(path: Path | None, footage: Footage, small: Any) -> tuple[CutList, list[str]]:
@@ -298,7 +286,7 @@ def numbers_of(shots: Sequence[Shot]) -> str:
 
 def job_of(asked: Asked) -> tuple[dict[str, Any], dict[str, str]]:
     """(what all shots follow from, a hash of what each shot that has keys follows from). Raises ShowError."""
-    options = {k: v for k, v in asdict(asked.options).items() if k != "threads"}
+    options = {k: v for k, v in asdict(asked.options).items() if k != "threads"} | fineness(asked.options.keep)
     common = {"film": {"sha256": asked.footage.sha256()}, "options": {**options, "alpha": asked.alpha}}
     shots = {}
     for number, keys in asked.have.items():

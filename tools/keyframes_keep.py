@@ -49,6 +49,12 @@ def keep_of(what: What, amount: float = 1.0) -> Keep:
     return Keep(what, amount, COARSE_PX[what])
 
 
+def fineness(what: str) -> dict[str, float]:
+    """How finely that is kept, for a record: by it frames of before colour was kept to the pixel are known. what: luminance,
+    colour or ''."""
+    return {"coarse_px": COARSE_PX["colour"]} if what == "colour" else {}
+
+
 def kept(painted: Picture, film: Picture, keep: Keep, where: NDArray[np.uint8] | None = None) -> Picture:
     """The painted frame uint8 [H, W, 3] with the film's luminance or colour. film: uint8 [H, W, 3]. where: uint8 [H, W],
     0 = the painting alone, 255 = keep.amount; None = everywhere. Raises ValueError where sizes differ.

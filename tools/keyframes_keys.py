@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from player.show.problem import Problem, ShowError
 from tools.film_dataset_source import Footage
-from tools.train_source import MOST_PICTURE_BYTES, MOST_PIXELS, PICTURES
+from tools.train_source import MOST_PICTURE_BYTES, MOST_PIXELS, PICTURES, no_picture
 
 Pixels = NDArray[np.uint8]
 MOST_KEYS = 100_000
@@ -157,6 +157,7 @@ def read_rgba(path: Path) -> Pixels:
     """uint8 [H, W, 4], upright as a camera's or scanner's file says. Raises ShowError."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
+    size = -1
     try:
         size = path.stat().st_size
         if size > MOST_PICTURE_BYTES:
@@ -165,14 +166,16 @@ def read_rgba(path: Path) -> Pixels:
             if image.width * image.height > MOST_PIXELS:
                 given = f"is {image.width} x {image.height}"
                 raise ShowError(Problem(str(path), given, f"at most {MOST_PIXELS >> 20} million pixels"))
+            if image.mode == "F":  # whose white may be 1, 255 or anything else
+                raise ShowError(Problem(str(path), "holds floating-point values", "PNG, TIFF, JPEG of 8 or 16 bits a channel",
+                                        "export it as PNG"))  # fmt: skip
             if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut off at 255
                 deep = np.asarray(ImageOps.exif_transpose(image)).astype(np.float32) * np.float32(255 / 65535)
                 grey = Image.fromarray(np.clip(np.rint(deep), 0, 255).astype(np.uint8))
                 return np.asarray(grey.convert("RGBA"), np.uint8)
             return np.asarray(ImageOps.exif_transpose(image).convert("RGBA"), np.uint8)
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError, EOFError) as e:
-        why = "it is none, or of a kind that is not known here" if isinstance(e, UnidentifiedImageError) else e
-        given = f"cannot be read as a picture ({why})"
+        given = f"cannot be read as a picture ({no_picture(e, size)})"
         raise ShowError(Problem(str(path), given, "PNG, TIFF, JPEG", "save it again")) from None
 
 
@@ -217,6 +220,14 @@ def laid(picture: Pixels, alpha: str, film: Callable[[], Pixels]) -> tuple[Pixel
     both = under + share * (picture[..., :3].astype(np.float32) - under)
     key = np.clip(np.rint(both), 0, 255).astype(np.uint8)
     return key, np.ascontiguousarray(picture[..., 3]) if alpha == "mask" else None
+
+
+def read_content(path: Path) -> tuple[Pixels, Pixels | None]:
+    """(a picture that is to be painted, uint8 [H, W, 3] upright, its alpha [H, W] where it hides anything). What lies under a
+    transparent part is white. Raises ShowError."""
+    rgba = read_rgba(path)
+    picture, _ = laid(rgba, "white", lambda: rgba[..., :3])
+    return picture, np.ascontiguousarray(rgba[..., 3]) if has_alpha(rgba) else None
 
 
 def read_key(path: Path, size: tuple[int, int], alpha: str, film: Callable[[], Pixels]) -> tuple[Pixels, Pixels | None]:

@@ -25,7 +25,7 @@ from player.show.cut_list import CutList
 from player.show.problem import Problem, ShowError
 from tools.film_dataset import version_of
 from tools.film_dataset_png import png
-from tools.film_dataset_source import Footage, footage_at
+from tools.film_dataset_source import Footage, footage_at, range_of
 from tools.film_dataset_square import whole
 from tools.keyframes_keys import Named, read_mask, read_rgba, resized, size_notes, size_of
 from tools.keyframes_mask_options import arguments, option_problems
@@ -37,7 +37,7 @@ from tools.keyframes_mask_shot import Method, Tick, masks_of_shot
 from tools.keyframes_mask_trust import EMPTY, JUMPS, SHATTERED
 from tools.keyframes_suggest_cost import side, small_pictures
 from tools.keyframes_suggest_names import frames_in, name_of
-from tools.keyframes_suggest_shots import Span, cuts_of, range_of, shots_named, spans_of
+from tools.keyframes_suggest_shots import Span, cuts_of, shots_named, spans_of
 from tools.whole_file import make_folder, sha256_of, write_whole
 
 DONE, BAD_INPUT, STOPPED = 0, 2, 130

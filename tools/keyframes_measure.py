@@ -118,23 +118,27 @@ def warp_error(picture: Picture, other: Picture, there: Field, seen: Mask) -> fl
     return float((apart[seen] ** 2).mean())
 
 
-def style_distance(picture: Picture, style: Picture, seed: int = 0) -> float:
+def style_distance(picture: Picture, style: Picture, seed: int = 0, usable: NDArray[np.bool_] | None = None) -> float:
     """How far the patches of a picture uint8 [H, W, 3] lie from those of a style [H', W', 3], in 0..255: the sliced Wasserstein
     distance (of order 2) between two clouds of patches of 7x7 pixels, the root of its mean square over three scales, each half
-    of the one before. 0 for the same picture; where things are plays no part. A scale on which either is smaller than a
-    patch is left out. Raises ValueError where none is left.
+    of the one before. 0 for the same picture; where things are plays no part. usable: bool [H', W'], where the style is
+    painted: only patches that lie wholly there count. A scale on which either is smaller than a patch is left out. Raises
+    ValueError where none is left.
     """
     chance = np.random.default_rng(seed)
+    usable = None if usable is None or usable.all() else usable
     a, b = picture.astype(np.float32), style.astype(np.float32)
     found = []
     for scale in range(SCALES):
         a, b = (a, b) if scale == 0 else (halved(a), halved(b))
-        if min(*a.shape[:2], *b.shape[:2]) < PATCH_PX:
+        if usable is not None and scale:
+            usable = halved(usable[..., None].astype(np.float32))[..., 0] == 1
+        if min(*a.shape[:2], *b.shape[:2]) < PATCH_PX or (usable is not None and not whole_patches(usable).any()):
             break
         # Directions of length 1: the mean square of a patch's shadow on them is then that of its values, in their unit.
         directions = chance.standard_normal((PATCH_PX * PATCH_PX * a.shape[-1], PROJECTIONS)).astype(np.float32)
         directions /= np.linalg.norm(directions, axis=0)
-        pa, pb = patches(a, seed + scale), patches(b, seed + scale)
+        pa, pb = patches(a, seed + scale), patches(b, seed + scale, usable)
         found.append(float(((shadows(pa, directions) - shadows(pb, directions)) ** 2).mean()))
     if not found:
         raise ValueError(f"pictures of {picture.shape} and {style.shape} are smaller than a patch of {PATCH_PX} pixels")
@@ -150,13 +154,20 @@ def shadows(clouds: NDArray[np.float32], directions: NDArray[np.float32]) -> NDA
     return ordered[:, low] * (1 - part) + ordered[:, high] * part
 
 
-def patches(values: Field, seed: int) -> NDArray[np.float32]:
-    """[N, 7 * 7 * C]: every patch of [H, W, C], or as many of them as are enough, drawn with the seed."""
+def patches(values: Field, seed: int, usable: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
+    """[N, 7 * 7 * C]: every patch of [H, W, C] that lies wholly where it is usable [H, W] (None: everywhere), or as many of
+    them as are enough, drawn with the seed."""
     windows = np.lib.stride_tricks.sliding_window_view(values, (PATCH_PX, PATCH_PX), axis=(0, 1))  # [h, w, C, 7, 7]
     height, width = windows.shape[:2]
-    count = height * width
-    at = np.arange(count) if count <= MOST_PATCHES else np.random.default_rng(seed).choice(count, MOST_PATCHES, replace=False)
+    at = np.arange(height * width) if usable is None else np.flatnonzero(whole_patches(usable))
+    if len(at) > MOST_PATCHES:
+        at = at[np.random.default_rng(seed).choice(len(at), MOST_PATCHES, replace=False)]
     return np.ascontiguousarray(windows[at // width, at % width].reshape(len(at), -1))
+
+
+def whole_patches(usable: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """[H, W] -> [H - 6, W - 6]: the patches that lie wholly where it is usable."""
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(usable, (PATCH_PX, PATCH_PX)).all(axis=(2, 3)), np.bool_)
 
 
 def halved(values: Field) -> Field:

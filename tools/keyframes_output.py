@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from player.show.problem import Problem
+from player.show.problem import Problem, ShowError
+from tools.cuts_text import counted
 from tools.film_dataset_png import png
 from tools.keyframes_options import is_film
 from tools.whole_file import make_folder, sha256_of, write_whole, writing
@@ -89,8 +90,12 @@ def place_of(output: Path) -> Place:
 
 
 def name_problems(inputs: Mapping[str, Path | None], output: Path) -> list[Problem]:
-    """Names that no file system takes: to be asked before anything else looks for them. inputs: by option."""
+    """Names that no file system takes, and outputs that are only a place (., ..): to be asked before anything else looks for
+    them, since what lies beside an output is named after it. inputs: by option."""
     found = []
+    if output.name in ("", ".."):
+        allowed = "the name of a film, a picture or a folder, such as painted"
+        found.append(Problem(f"-o {output}", "has no name of its own", allowed))
     for option, path, end in [*((o, p, "") for o, p in inputs.items()), ("-o", output, LONGEST_END)]:
         longest = max((len(os.fsencode(part)) for part in path.parts), default=0) if path is not None else 0
         if path is not None and longest > LONGEST - len(end):
@@ -127,22 +132,23 @@ def place_problems(place: Place, film: Path, folders: Mapping[str, Path | None],
 
 def _is_table(path: Path) -> bool:
     """Whether a file begins as `table_text` does; an empty one, which holds nothing of anybody's, too."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(200)
-    except OSError:
-        return False
-    return not head or head.split(b"\n")[0].rstrip(b"\r") == ",".join(COLUMNS).encode()
+    head = _head(path, 200)
+    return head is not None and (not head or head.split(b"\n")[0].rstrip(b"\r") == ",".join(COLUMNS).encode())
 
 
 def _is_log(path: Path) -> bool:
     """Whether a file begins as a Writer's does, by the number of a frame; a line that a kill has cut off may follow."""
+    head = _head(path, 20)
+    return head is not None and (not head or re.match(rb"[0-9]+(?:\t|$)", head) is not None)
+
+
+def _head(path: Path, length: int) -> bytes | None:
+    """A file's first bytes, None where it cannot be read."""
     try:
         with path.open("rb") as file:
-            head = file.read(20)
+            return file.read(length)
     except OSError:
-        return False
-    return not head or re.match(rb"[0-9]+(?:\t|$)", head) is not None
+        return None
 
 
 def _same(a: Path, b: Path) -> bool:
@@ -163,6 +169,20 @@ def read_rows(place: Place) -> dict[int, Row]:
             if (row := _row(cells)) is not None:
                 found[row.frame] = row
     return found
+
+
+def rows_there(place: Place) -> dict[int, Row]:
+    """Of read_rows, those whose file is there."""
+    return {frame: row for frame, row in read_rows(place).items() if (place.folder / row.file).is_file()}
+
+
+def verified(place: Place, frames: Iterable[int], files: Sequence[str]) -> dict[int, Row]:
+    """rows_there, when all is done. frames: that were asked for. files: the name of every frame's PNG. Raises ShowError where
+    one that was asked for is not there."""
+    if lost := [files[f] for f in frames if not (place.folder / files[f]).is_file()]:
+        given = f"lacks {len(lost)} frames, the first is {lost[0]}"
+        raise ShowError(Problem(str(place.folder), given, "every frame", "the same command again"))
+    return rows_there(place)
 
 
 def _cells(path: Path, delimiter: str) -> list[list[str]] | None:
@@ -234,6 +254,20 @@ def _is_strange(path: Path, row: Row | None) -> bool:
     return path.exists() and (not path.is_file() or row is None or row.file != path.name)
 
 
+def kept_notes(files: Sequence[str], theirs: Collection[int], frames: int, todo: int) -> list[str]:
+    """What a person should know of frames that are not made now. files: names by frame. theirs: frames that somebody has
+    changed. frames, todo: how many are asked for, and are left to make."""
+    told = []
+    if theirs:
+        some = ", ".join(files[f] for f in sorted(theirs)[:6]) + (", ..." if len(theirs) > 6 else "")
+        many = f"{len(theirs)} frames were changed since they were made, and stay as they are ({some})"
+        one = f"1 frame was changed since it was made, and stays as it is ({some})"
+        told.append(one if len(theirs) == 1 else many)
+    if kept := frames - todo - len(theirs):
+        told.append(f"{kept} of {counted(frames, 'frame')} {'is' if kept == 1 else 'are'} there already")
+    return told
+
+
 def strange_problems(place: Place, frames: Sequence[int], files: Sequence[str]) -> list[Problem]:
     """Files in the way, without a look into them: to be asked before long work."""
     rows = read_rows(place)
@@ -244,7 +278,7 @@ def strange_problems(place: Place, frames: Sequence[int], files: Sequence[str]) 
 def strange_problem(place: Place, strange: Sequence[str]) -> Problem:
     """Files in the way."""
     some = ", ".join(strange[:3]) + (", ..." if len(strange) > 3 else "")
-    given = f"holds {len(strange)} files that this command has not written ({some})"
+    given = f"holds {counted(len(strange), 'file')} that this command has not written ({some})"
     return Problem(f"-o {place.output}", given, "another folder")
 
 
@@ -319,6 +353,15 @@ def digest_of(told: Any) -> str:
 # --- writing
 
 
+def end_line(log: Path) -> None:
+    """Ends a log's last line where a kill or a full disk has cut it off: it must not take the next one with it. Makes the log
+    where there is none. Raises ShowError."""
+    with writing(log), log.open("ab+") as file:
+        file.seek(max(file.tell() - 1, 0))
+        if file.read() not in (b"", b"\n"):
+            file.write(b"\n")
+
+
 class Writer:
     """Writes frames, each whole or not at all, its line in the log first. name: of the log, one for each process."""
 
@@ -326,10 +369,7 @@ class Writer:
         self.folder, self.log = folder, work / f"log-{name}.tsv"
         make_folder(folder)
         make_folder(work)
-        with writing(self.log), self.log.open("ab+") as log:
-            log.seek(max(log.tell() - 1, 0))
-            if log.read() not in (b"", b"\n"):  # a line that was cut off must not take the next one with it
-                log.write(b"\n")
+        end_line(self.log)
 
     def put(self, frame: int, file: str, picture: NDArray[np.uint8], shot: int, keys: str, error: float, job: str) -> None:
         """picture: uint8 [H, W, 3]. Raises ShowError where the disk is full; what is written stays."""

@@ -22,11 +22,11 @@ from player.show.cut_list import CutList
 from player.show.problem import Problem, ShowError
 from tools import keyframes_options
 from tools.film_dataset import version_of
-from tools.film_dataset_source import Footage, footage_at
+from tools.film_dataset_source import Footage, footage_at, range_of
 from tools.keyframes_asked import check_cuts
 from tools.keyframes_cuts import cut_list_problems, cuts_beside, rate_notes, write_found
 from tools.keyframes_output import name_problems, place_of, read_record, strange_problems
-from tools.keyframes_suggest_shots import cuts_of, range_of
+from tools.keyframes_suggest_shots import cuts_of
 from tools.marked_sheet import sheet_problems, write_sheet
 from tools.paint_choice import Part, between, frame_of, frames_of, keys_of, missing_problems, parts_of
 from tools.paint_compare import draw_rows, make_rows, sheet_frames, small_size, ways_of

@@ -32,15 +32,18 @@ from tools.keyframes_output import (
     differences,
     digest_of,
     film_problems,
+    kept_notes,
     name_problems,
     place_of,
     place_problems,
     read_record,
     read_rows,
     record_problems,
+    rows_there,
     sha256_of,
     strange_problem,
     there,
+    verified,
     versions,
     write_record,
     write_table,
@@ -85,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return BAD_INPUT
     except KeyboardInterrupt:
         place = place_of(args.output)
-        done = sum(1 for row in read_rows(place).values() if (place.folder / row.file).is_file())
+        done = len(rows_there(place))
         there_are = f"stopped; {done} frames are in {place.folder}"
         print(f"\ncineml: {there_are}, and the work on others is kept: the same command goes on", file=sys.stderr)
         return STOPPED
@@ -93,9 +96,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def propagated(args: argparse.Namespace) -> int:
     """All of it. Raises ShowError."""
-    place = place_of(args.output)
     if found := name_problems(names_of(args), args.output):
         raise ShowError(found)
+    place = place_of(args.output)
     found = option_problems(args) + check_film(args.film) + check_cuts(args.cuts) + way_problems(args, place)
     if found + (more := studio_problems()):
         raise ShowError(found + more)
@@ -108,7 +111,7 @@ def propagated(args: argparse.Namespace) -> int:
     plan = plan_of(args, asked, place)
     begin(plan)
     make(args, plan)
-    rows = verified(plan)
+    rows = verified(plan.place, plan.asked.frames, plan.files)
     write_table(place, rows.values())
     if place.film:
         as_film(args, plan, burner)
@@ -204,12 +207,8 @@ def begin(plan: Plan) -> None:
     if plan.asked.found_cuts:
         write_found(place.cuts, plan.asked.cuts, plan.record["common"]["film"]["sha256"])
         print(f"the cuts that were found stand in {place.cuts}: correct it, and the same command uses it", flush=True)
-    kept = len(plan.asked.frames) - len(plan.todo) - len(plan.theirs)
-    if plan.theirs:
-        some = ", ".join(plan.files[f] for f in sorted(plan.theirs)[:6]) + (", ..." if len(plan.theirs) > 6 else "")
-        print(f"{len(plan.theirs)} frames were changed since they were made, and stay as they are ({some})", flush=True)
-    if kept:
-        print(f"{kept} of {len(plan.asked.frames)} frames are there already", flush=True)
+    for line in kept_notes(plan.files, plan.theirs, len(plan.asked.frames), len(plan.todo)):
+        print(line, flush=True)
 
 
 # --- making it
@@ -279,16 +278,6 @@ def rest(plan: Plan) -> None:
                 writer.put(frame, plan.files[frame], picture, shot.number, keys, 0.0, plan.code(frame))
     finally:
         source.close()
-
-
-def verified(plan: Plan) -> dict[int, Row]:
-    """The rows of all frames that are there. Raises ShowError where one that was asked for is not."""
-    rows = read_rows(plan.place)
-    lost = [f for f in plan.asked.frames if not (plan.place.folder / plan.files[f]).is_file()]
-    if lost:
-        given = f"lacks {len(lost)} frames, the first is {plan.files[lost[0]]}"
-        raise ShowError(Problem(str(plan.place.folder), given, "every frame", "the same command again"))
-    return {f: row for f, row in rows.items() if (plan.place.folder / row.file).is_file()}
 
 
 def as_film(args: argparse.Namespace, plan: Plan, burner: Burner | None) -> None:

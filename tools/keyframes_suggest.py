@@ -22,7 +22,7 @@ from player.show.cut_list import CutList
 from player.show.film import format_timecode
 from player.show.problem import Problem, ShowError
 from tools.film_dataset import version_of
-from tools.film_dataset_source import Footage, footage_at
+from tools.film_dataset_source import Footage, footage_at, range_of
 from tools.film_dataset_square import whole
 from tools.film_frames import write_frame
 from tools.keyframes_keys import counted, is_unpainted, read_key
@@ -33,7 +33,7 @@ from tools.keyframes_suggest_options import arguments, option_problems, until_of
 from tools.keyframes_suggest_order import KEPT_KEYS, even_error, keep, kept, ordered, read_shot, shot_digest
 from tools.keyframes_suggest_result import Result, result_at
 from tools.keyframes_suggest_sheet import PICTURE_PX, curve_csv, curve_png, keys_sheet
-from tools.keyframes_suggest_shots import Span, cuts_of, range_of, shots_named, spans_of
+from tools.keyframes_suggest_shots import Span, cuts_of, shots_named, spans_of
 from tools.whole_file import make_folder, sha256_of, write_whole
 
 DONE, BAD_INPUT, STOPPED = 0, 2, 130

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +9,8 @@ from typing import TextIO
 
 from player.progress import Progress
 from player.show.cut_list import CutList
-from player.show.problem import Problem, ShowError
 from tools.film_dataset import cuts_asked
 from tools.film_dataset_source import Footage
-from tools.train_source import film_range
 
 MOST_FRAMES = 20_000  # of a span: flow of so many reduced frames is held at once, in less than 1 GB
 
@@ -32,16 +29,6 @@ class Span:
     @property
     def frames(self) -> int:
         return self.end - self.start
-
-
-def range_of(args: argparse.Namespace, footage: Footage) -> tuple[int, int]:
-    """--start and --end as frames [first, last) within the film. Raises ShowError."""
-    first, end = film_range(args.start, args.end, footage.rate)
-    last = footage.frames if end is None else end
-    if first >= footage.frames or last > footage.frames:
-        name, at = ("--start", first) if first >= footage.frames else ("--end", last)
-        raise ShowError(Problem(name, f"frame {at}", f"the film's {footage.frames} frames"))
-    return first, last
 
 
 def cuts_of(path: Path | None, footage: Footage, first: int, last: int, out: TextIO) -> CutList:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from player.show.problem import Problem, ShowError
+from tools.train_source import no_picture
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -47,19 +48,18 @@ def read_painting(path: Path) -> Painting:
 
     where = str(path)
     notes: list[str] = []
+    size = -1
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise ShowError(Problem(where, f"is {path.stat().st_size >> 20} MiB", f"at most {MOST_BYTES >> 20} MiB"))
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise ShowError(Problem(where, f"is {size >> 20} MiB", f"at most {MOST_BYTES >> 20} MiB"))
         data = path.read_bytes()
         with Image.open(io.BytesIO(data)) as image:
             if image.width * image.height > MOST_PX:
                 raise ShowError(Problem(where, f"is {image.width}x{image.height}", f"at most {MOST_PX >> 20} million pixels"))
             picture, alpha = pixels_of(image, where, notes)
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError, EOFError) as e:
-        reason = e.strerror if isinstance(e, OSError) and e.strerror else e
-        if isinstance(e, UnidentifiedImageError):
-            reason = "it is none, or of a kind that is not known here"
-        raise ShowError(Problem(where, f"cannot be read as a picture ({reason})", ALLOWED)) from None
+        raise ShowError(Problem(where, f"cannot be read as a picture ({no_picture(e, size)})", ALLOWED)) from None
     usable = alpha >= 128
     if not usable.all():
         if not usable.any():

@@ -21,10 +21,11 @@ import numpy as np
 from player.progress import Progress
 from player.show.problem import Problem, ShowError
 from player.sources.stylizer_model import stylizer_facts
+from tools.cuts_text import counted
 from tools.film_dataset_png import png
 from tools.keyframes_film import sound_of, write_film
-from tools.keyframes_keys import has_alpha, laid, read_mask, read_rgba
-from tools.keyframes_output import digest_of, read_rows, sha256_of, write_record, write_table
+from tools.keyframes_keys import read_content, read_mask
+from tools.keyframes_output import digest_of, kept_notes, sha256_of, verified, write_record, write_table
 from tools.paint_gate import gate_of
 from tools.style_apply_frames import PngWriter, Styled, finished, write_frames
 from tools.style_apply_job import (
@@ -35,6 +36,7 @@ from tools.style_apply_job import (
     inputs_in_the_way,
     job_of,
     missing_packages,
+    named_problems,
     picture_common,
     picture_problems,
     picture_record,
@@ -43,7 +45,7 @@ from tools.style_apply_job import (
     way_of,
 )
 from tools.style_apply_options import arguments, is_picture, option_problems
-from tools.style_model import TiledModel, measures_pictures
+from tools.style_model import LEAST_SIDE_PX, TiledModel, measures_pictures
 from tools.whole_file import write_whole
 
 DONE, BAD_INPUT, STOPPED = 0, 2, 130
@@ -52,14 +54,17 @@ DONE, BAD_INPUT, STOPPED = 0, 2, 130
 def main(argv: Sequence[str] | None = None) -> int:
     """The deed. Returns the exit code: 0, 2 for bad input, 130 where Ctrl-C stopped it."""
     args = arguments().parse_args(argv)
+    picture = is_picture(args.film)
     try:
-        return one_picture(args) if is_picture(args.film) else film(args)
+        if found := named_problems(args):
+            raise ShowError(found)
+        return one_picture(args) if picture else film(args)
     except ShowError as e:
         for problem in e.problems:
             print(f"cineml: {problem}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
-        kept = "" if is_picture(args.film) else "; the frames that are done are kept: the same command goes on"
+        kept = "" if picture else "; the frames that are done are kept: the same command goes on"
         print(f"\ncineml: stopped{kept}", file=sys.stderr)
         return STOPPED
 
@@ -70,8 +75,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def one_picture(args: argparse.Namespace) -> int:
     """A picture as a PNG. Raises ShowError."""
     found = option_problems(args) + inputs_in_the_way(args) + missing_packages(args, False)
-    if not args.output.parent.is_dir():
-        found.append(Problem(f"-o {args.output}", f"lies in {str(args.output.parent)!r}, which is not there", "a folder"))
+    folder = args.output.parent
+    if not folder.is_dir():
+        given = f"lies in {str(folder)!r}, which is {'no folder' if folder.exists() else 'not there'}"
+        found.append(Problem(f"-o {args.output}", given, "a folder that is there"))
     shares, more = checked_shares(args)
     if found + more:
         raise ShowError(found + more)
@@ -101,14 +108,6 @@ def one_picture(args: argparse.Namespace) -> int:
     write_whole(args.output, lambda part: part.write_bytes(data))
     print(f"{args.output}: {made.shape[1]}x{made.shape[0]}, {said_of(shares)}")
     return DONE
-
-
-def read_content(path: Path) -> tuple[Any, Any]:
-    """(uint8 [H, W, 3] upright, its alpha [H, W] where it hides anything). What lies under a transparent part is white.
-    Raises ShowError."""
-    rgba = read_rgba(path)
-    picture, _ = laid(rgba, "white", lambda: rgba[..., :3])
-    return picture, rgba[..., 3] if has_alpha(rgba) else None
 
 
 def png_with(picture: Any, alpha: Any) -> bytes:
@@ -153,13 +152,15 @@ def film(args: argparse.Namespace) -> int:
 
 def opened(args: argparse.Namespace, size: tuple[int, int]) -> TiledModel:
     """The network, open for frames of (width, height), and what is to be said of it. Raises ShowError."""
+    if min(size) < LEAST_SIDE_PX:
+        raise ShowError(Problem(str(args.film), "is {}x{}".format(*size), f"at least {LEAST_SIDE_PX} pixels a side"))
     model = TiledModel(args.model, size, args.tile, args.threads or os.cpu_count() or 1)
     t = model.tiling
     if not t.whole:
         own = "" if t.counts != (1, 1) else ", the network's own size"
         tiles = f"{t.counts[0]} x {t.counts[1]} tiles of {t.tile[0]}x{t.tile[1]}{own}"
         print(f"frames of {size[0]}x{size[1]} in {tiles}", flush=True)
-        if measures_pictures(args.model):
+        if t.counts != (1, 1) and measures_pictures(args.model):
             print("the network measures every tile by itself, so that tones may differ from tile to tile (cineml style export "
                   "--fold FILM makes one that does not)", flush=True)  # fmt: skip
     if model.provider_note:
@@ -179,12 +180,10 @@ def begin(job: Job) -> None:
     """The record, before the first frame. Raises ShowError."""
     width, height = job.footage.size
     shares = {n: float(s) for n, s in zip(stylizer_facts(job.args.model).styles, job.way.shares, strict=True)}
-    print(f"{len(job.todo)} frames of {width}x{height}, {said_of(shares)}", flush=True)
-    if job.theirs:
-        some = ", ".join(job.files[f] for f in sorted(job.theirs)[:6]) + (", ..." if len(job.theirs) > 6 else "")
-        print(f"{len(job.theirs)} frames were changed since they were made, and stay as they are ({some})", flush=True)
-    if kept := len(job.frames) - len(job.todo) - len(job.theirs):
-        print(f"{kept} of {len(job.frames)} frames are there already", flush=True)
+    if job.todo:
+        print(f"{counted(len(job.todo), 'frame')} of {width}x{height}, {said_of(shares)}", flush=True)
+    for line in kept_notes(job.files, job.theirs, len(job.frames), len(job.todo)):
+        print(line, flush=True)
     with PngWriter(job.place.folder, job.place.work / "log-apply.tsv", ""):  # makes the folders
         pass
     kept_film = {k: job.before[k] for k in ("film_sha256", "film_job") if k in job.before and job.place.output.is_file()}
@@ -198,7 +197,7 @@ def make(job: Job, styled: Styled) -> None:
     progress = Progress(len(job.todo), "frames", sys.stderr)
     with PngWriter(job.place.folder, job.place.work / "log-apply.tsv", digest_of(job.common)[:CODE]) as writer:
         write_frames(styled, job.todo, job.files, writer, progress.at)
-    progress.done(f"{len(job.todo)} frames on {styled.model.provider.removesuffix('ExecutionProvider')}")
+    progress.done(f"{counted(len(job.todo), 'frame')} on {styled.model.provider.removesuffix('ExecutionProvider')}")
 
 
 def already_there(job: Job) -> bool:
@@ -216,15 +215,12 @@ def film_job_of(job: Job) -> str:
 def finish(job: Job) -> None:
     """The film, or the table of the frames. Raises ShowError."""
     place = job.place
-    rows = {n: r for n, r in read_rows(place).items() if (place.folder / r.file).is_file()}
-    if lost := [n for n in job.frames if not (place.folder / job.files[n]).is_file()]:
-        given = f"lacks {len(lost)} frames, the first is {job.files[lost[0]]}"
-        raise ShowError(Problem(str(place.folder), given, "every frame", "the same command again"))
+    rows = verified(place, job.frames, job.files)
     if not place.film:
         write_table(place, rows.values())
         with contextlib.suppress(OSError):
             place.work.rmdir()
-        print(f"{place.output}: {len(job.frames)} frames")
+        print(f"{place.output}: {counted(len(job.frames), 'frame')}")
         return
     sound, why = (None, "") if job.args.no_sound else sound_of(job.footage, job.args.sound)
     if why:
@@ -234,7 +230,7 @@ def finish(job: Job) -> None:
     write_record(place, full_record(job, film_sha256=sha256_of(place.output), film_job=film_job_of(job)))
     clear(job, [r.file for r in rows.values()])
     with_sound = ", with the sound" if sound is not None else ""
-    progress.done(f"{place.output}: {len(job.frames)} frames at {job.footage.rate} a second{with_sound}")
+    progress.done(f"{place.output}: {counted(len(job.frames), 'frame')} at {job.footage.rate} a second{with_sound}")
 
 
 def clear(job: Job, files: Sequence[str]) -> None:

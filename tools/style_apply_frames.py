@@ -25,6 +25,7 @@ from tools.film_dataset_png import png
 from tools.film_dataset_source import Footage
 from tools.keyframes_frames import ShotFrames, faded, seen_share
 from tools.keyframes_keys import Named, read_mask
+from tools.keyframes_output import end_line
 from tools.paint_gate import Gate
 from tools.style_black import with_black
 from tools.style_model import TiledModel
@@ -158,6 +159,7 @@ class PngWriter:
     def __init__(self, folder: Path, log: Path, job: str):
         make_folder(folder)
         make_folder(log.parent)
+        end_line(log)
         self._folder, self._log, self._job = folder, log, job
         self._queue: queue.Queue[tuple[int, str, Pixels, int] | None] = queue.Queue(WAITING)
         self._failure: BaseException | None = None

@@ -19,16 +19,18 @@ from player.progress import Progress
 from player.show.cut_list import CutList, Shot
 from player.show.problem import Problem, ShowError
 from player.sources.stylizer_model import stylizer_facts
-from tools.film_dataset_source import Footage, footage_at, order_notes
-from tools.keyframes_asked import check_cuts, cuts_of, range_of
+from tools.cuts_text import counted
+from tools.film_dataset_source import Footage, footage_at, order_notes, range_of
+from tools.keyframes_asked import check_cuts, cuts_of
 from tools.keyframes_film import sound_problems
-from tools.keyframes_keep import COARSE_PX
+from tools.keyframes_keep import fineness
 from tools.keyframes_keys import masks_of
 from tools.keyframes_output import (
     Place,
     differences,
     digest_of,
     film_problems,
+    name_problems,
     place_of,
     place_problems,
     read_rows,
@@ -101,7 +103,8 @@ def job_of(args: argparse.Namespace) -> Job:
         said += more_said
         masks = masks_by_frame(named, range(first, end))
         if without := sum(n not in masks for n in range(first, end)):
-            said.append(f"{without} frames have no mask: taken as without a figure")
+            has = "has" if without == 1 else "have"
+            said.append(f"{counted(without, 'frame')} {has} no mask: taken as without a figure")
     for line in [*order_notes([p.name for p in footage.files]), *said]:
         print(line, flush=True)
     return planned(args, place, footage, cuts, way_of(args, vector(facts.styles, shares), masks), first, end)
@@ -147,7 +150,7 @@ def common_of(args: argparse.Namespace, footage: Footage, cuts: CutList, way: Wa
         "model": {"sha256": sha256_of(args.model)},
         "options": {"shares": [round(float(s), 6) for s in way.shares], "amount": way.amount, "smooth": way.smooth,
                     "keep": way.keep, "keep_amount": way.keep_amount, "mask_side": args.mask_side if masks else "",
-                    "tile": args.tile, **({"coarse_px": COARSE_PX[way.keep]} if way.keep == "colour" else {})},  # fmt: skip
+                    "tile": args.tile, **fineness(way.keep)},  # fmt: skip
         "masks": masks,
         "cuts": [[s.start, s.end, s.into, s.in_frames, s.in_colour, s.out, s.out_frames, s.out_colour] for s in cuts.shots],
     }
@@ -176,13 +179,19 @@ def missing_packages(args: argparse.Namespace, recurrent: bool) -> list[Problem]
             for name, package in NEEDED.items() if importlib.util.find_spec(name) is None]  # fmt: skip
 
 
+def named_problems(args: argparse.Namespace) -> list[Problem]:
+    """Names that nothing can be done with; nothing else is looked at."""
+    inputs = {"FILM": args.film, "--model": args.model, "--masks": args.masks, "--cuts": args.cuts, "--sound": args.sound}
+    return name_problems(inputs, args.output)
+
+
 def inputs_in_the_way(args: argparse.Namespace) -> list[Problem]:
-    """An output that is an input."""
+    """An output that is an input, of one picture."""
     with contextlib.suppress(OSError):
         mask = args.masks
         if mask is not None and mask.is_dir():
             mask = next((p for p in sorted(mask.iterdir()) if p.stem == args.film.stem), None)
-        inputs = {"the film": args.film, "the model": args.model, "the mask": mask, "the cut list": args.cuts,
+        inputs = {"the picture": args.film, "the model": args.model, "the mask": mask, "the cut list": args.cuts,
                   "the sound": args.sound}  # fmt: skip
         for what, path in inputs.items():
             if path is not None and path.exists() and args.output.exists() and path.samefile(args.output):
@@ -198,12 +207,12 @@ def picture_record(args: argparse.Namespace) -> Path:
 
 def picture_common(args: argparse.Namespace, shares: Mapping[str, float], mask: Path | None) -> dict[str, Any]:
     """What a picture follows from. Raises ShowError."""
-    keep_px = {"coarse_px": COARSE_PX[args.keep]} if args.keep == "colour" else {}
     return {
         "picture": {"sha256": sha256_of(args.film)},
         "model": {"sha256": sha256_of(args.model)},
         "options": {"shares": {n: round(s, 6) for n, s in shares.items()}, "amount": args.amount, "keep": args.keep or "",
-                    "keep_amount": args.keep_amount, "mask_side": args.mask_side if mask else "", "tile": args.tile, **keep_px},
+                    "keep_amount": args.keep_amount, "mask_side": args.mask_side if mask else "", "tile": args.tile,
+                    **fineness(args.keep or "")},
         "masks": None if mask is None else sha256_of(mask),
     }  # fmt: skip
 

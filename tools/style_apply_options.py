@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def arguments() -> argparse.ArgumentParser:
 
 def is_picture(path: Path) -> bool:
     """Whether one picture is to be stylised, not a film."""
-    return path.suffix.lower() in PICTURES and not path.is_dir()
+    return path.suffix.lower() in PICTURES and not os.path.isdir(path)  # which a name that is too long does not end
 
 
 def option_problems(args: argparse.Namespace) -> list[Problem]:
@@ -87,8 +88,8 @@ def output_problems(args: argparse.Namespace) -> list[Problem]:
     if is_picture(args.film):
         if suffix != ".png":
             found.append(Problem(f"-o {args.output}", "is for a picture", "a name that ends in .png"))
-        options = (("--start", args.start), ("--end", args.end), ("--rate", args.rate), ("--cuts", args.cuts),
-                   ("--sound", args.sound), ("--smooth", args.smooth or None))  # fmt: skip
+        options = (("--start", args.start), ("--end", args.end), ("--rate", args.rate), ("--cuts", args.cuts), ("--sound",
+                   args.sound), ("--no-sound", args.no_sound or None), ("--smooth", args.smooth or None))  # fmt: skip
         return found + [Problem(n, "is for a film, and this is a picture", f"without {n}") for n, v in options if v is not None]
     if suffix in (".avi", ".webm", ".m4v", ".mpg", ".wmv", ".gif", *PICTURES):
         allowed = f"a folder, or a name that ends in {', '.join(FILMS)}"
@@ -118,12 +119,12 @@ def shares_of(text: str | None, styles: Sequence[str]) -> dict[str, float]:
         elif name in shares:
             found.append(Problem("--style", f"{name} is named twice", "once"))
         elif not (math.isfinite(share) and 0 <= share <= 1e6):
-            found.append(Problem("--style", f"{part.strip()!r}", "NAME=SHARE, a share being 0 or more"))
+            found.append(Problem("--style", f"{part.strip()!r}", "NAME=SHARE, a share being 0 to 1000000"))
         else:
             shares[name] = share
     if not found and sum(shares.values()) <= 1e-6:
         found.append(Problem("--style", "gives no style a share", "a share above 0"))
     if found:
-        raise ShowError(found)
+        raise ShowError(dict.fromkeys(found))
     total = sum(shares.values())
     return {name: share / total for name, share in shares.items()}

@@ -3,9 +3,12 @@ nothing can be seen. NumPy alone, since an exported network paints in a base ins
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
+from player.show.problem import Problem, ShowError
 from tools.film_dataset_source import Footage
 from tools.film_dataset_square import whole
 from tools.paint_gate import DARK, LIT, Gate, Mask, gate_of
@@ -20,9 +23,19 @@ SOFT = (0.24, 0.52, 0.24)  # weights of a pixel and of those beside it: a Gaussi
 
 
 def film_gate(footage: Footage, first: int, end: int) -> Gate:
-    """The black frame around the frames [first, end). Raises ShowError."""
-    at = [int(n) for n in np.unique(np.linspace(first, end - 1, LOOKED_AT).astype(int))]
-    return gate_of(np.asarray(whole(item, footage.turns, False), np.uint8) for _, item in footage.read(at))
+    """The black frame around the frames [first, end). Raises ShowError, for one of another size than the film too."""
+    return gate_of(_looked_at(footage, first, end))
+
+
+def _looked_at(footage: Footage, first: int, end: int) -> Iterator[Pixels]:
+    """Frames from all over [first, end), uint8 [H, W, 3]. Raises ShowError."""
+    for n, item in footage.read([int(n) for n in np.unique(np.linspace(first, end - 1, LOOKED_AT).astype(int))]):
+        picture = np.asarray(whole(item, footage.turns, False), np.uint8)
+        if picture.shape[1::-1] != footage.size:
+            where, given = (str(item), "") if footage.files else (str(footage.path), f"frame {n} ")
+            raise ShowError(Problem(where, f"{given}is {picture.shape[1]} x {picture.shape[0]}",
+                                    "{} x {} as the first frame".format(*footage.size)))  # fmt: skip
+        yield picture
 
 
 def seen_share(content: Pixels) -> float:

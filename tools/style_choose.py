@@ -23,8 +23,7 @@ from player.show.problem import Problem, ShowError
 from tools.contact_sheet import middle_frame
 from tools.film_dataset import cuts_asked, version_of
 from tools.film_dataset_png import png
-from tools.film_dataset_source import Footage, footage_at, picture_of
-from tools.keyframes_suggest_shots import range_of
+from tools.film_dataset_source import Footage, footage_at, picture_of, range_of
 from tools.paint_choice import frames_of
 from tools.paint_compare import spread_of
 from tools.paint_keys import sized
@@ -104,10 +103,10 @@ def run(args: argparse.Namespace) -> int:
 
 def sheet_problems(args: argparse.Namespace) -> list[Problem]:
     """What is wrong with where the sheet is to stand."""
-    found = output_problems(args.output, (".png",))
-    if not found and args.output.exists():
-        if not _ours(args.output):
-            found.append(Problem(f"-o {args.output}", "is there already, and is no sheet of this command", "another name"))
+    if found := output_problems(args.output, (".png",)):
+        return found
+    if args.output.exists() and not _ours(args.output):
+        found.append(Problem(f"-o {args.output}", "is there already, and is no sheet of this command", "another name"))
     work = args.output.with_name(args.output.name + ".work")
     if work.exists() and not work.is_dir():
         found.append(Problem(str(work), "is a file, where the work is to be kept", "another -o"))

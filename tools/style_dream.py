@@ -7,6 +7,7 @@ with the dream of the frame before, moved as the film moves, so that what appear
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -15,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from player.progress import Progress
 from player.show.problem import Problem, ShowError
 from tools.style_dream_options import DreamOptions, arguments, dream_options
 from tools.style_output_options import kind_of
@@ -90,17 +90,19 @@ def dreamer_of(args: argparse.Namespace, options: DreamOptions) -> tuple[Dreamer
     """(who dreams, what all pictures follow from beside the content), after all that can be checked. Raises ShowError."""
     import torch
 
-    from tools.style_dream_picture import Dreamer
+    from tools.keyframes_keys import read_content
+    from tools.style_dream_picture import ENGINE, Dreamer
     from tools.style_network import network_line, read_perception
-    from tools.style_output import place_problems, read_content
+    from tools.style_output import place_problems
     from tools.whole_file import sha256_of
 
-    folders = {"the network": args.network} if args.network.is_dir() else {}
+    folder = os.path.isdir(args.network)
+    folders = {"the network": args.network} if folder else {}
     files = {"the guide": args.guide, "the cut list": args.cuts, "the sound": args.sound,
-             "the network": None if args.network.is_dir() else args.network}  # fmt: skip
+             "the network": None if folder else args.network}  # fmt: skip
     found = place_problems(args, args.content, folders, files)
     guide, perception = None, None
-    if not args.content.exists():
+    if not os.path.exists(args.content):
         found.append(Problem(str(args.content), "does not exist", "a picture, a film, or a folder of its frames"))
     try:
         if args.guide is not None and not args.guide.is_file():
@@ -120,39 +122,28 @@ def dreamer_of(args: argparse.Namespace, options: DreamOptions) -> tuple[Dreamer
     print(network_line(perception), flush=True)
     dreamer = Dreamer(perception, options, guide)
     how = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(replace(options, layer=dreamer.layer)).items()}
+    how["engine"] = ENGINE
     return dreamer, {"options": how, "network": {"sha256": perception.sha256},
                      "guide": {"sha256": None if args.guide is None else sha256_of(args.guide)}}  # fmt: skip
 
 
+def check_size(args: argparse.Namespace, size: tuple[int, int]) -> None:
+    """Raises ShowError for pictures of (width, height) that are too small to dream."""
+    from tools.style_dream_picture import LEAST_OCTAVE_PX
+
+    if min(size) < LEAST_OCTAVE_PX:
+        raise ShowError(Problem(str(args.content), "is {}x{}".format(*size), f"at least {LEAST_OCTAVE_PX} pixels a side"))
+
+
 def dream_picture(args: argparse.Namespace, options: DreamOptions) -> int:
     """One picture. Raises ShowError."""
-    from tools.style_frames import Preview
-    from tools.style_output import picture_place, picture_problems, read_content, record_of, write_picture
-    from tools.whole_file import make_folder, sha256_of
+    from tools.keyframes_keys import read_content
+    from tools.style_picture import make_picture
 
     dreamer, told = dreamer_of(args, options)
     content, alpha = read_content(args.content)
-    common = {**told, "picture": {"sha256": sha256_of(args.content)}}
-    place = picture_place(args.output)
-    found, there = picture_problems(place, TOOL, common, args.again)
-    if found:
-        raise ShowError(found)
-    if there:
-        print(f"{args.output} is there already, made of the same (--again makes it anew)")
-        return DONE
-    make_folder(place.work)
-    height, width = content.shape[:2]
-    preview, progress = Preview(place.work / "preview.png"), Progress(100, "picture", sys.stdout, 100)
-    print(f"{args.content.name}: {width}x{height}, layer {dreamer.layer}; {preview.path} shows how far it is", flush=True)
-    try:
-        made = DreamHand(dreamer).paint(0, content, {}, lambda share: progress.at(round(100 * share)),
-                                        lambda shown: preview.show(content, shown))  # fmt: skip
-        write_picture(place, made.picture, alpha, record_of(TOOL, args, common))
-    finally:
-        preview.clear()
-        if place.work.is_dir() and not any(place.work.iterdir()):
-            place.work.rmdir()
-    progress.done(f"{args.output}: {width}x{height}")
+    check_size(args, (content.shape[1], content.shape[0]))
+    make_picture(TOOL, args, told, content, alpha, lambda: DreamHand(dreamer), f", layer {dreamer.layer}")
     return DONE
 
 
@@ -163,6 +154,7 @@ def dream_film(args: argparse.Namespace, options: DreamOptions) -> int:
 
     dreamer, told = dreamer_of(args, options)
     footage, first, end = film_of(args, args.content)
+    check_size(args, footage.size)
     job = film_job(TOOL, args, footage, first, end, told)
     print(f"layer {dreamer.layer}", flush=True)
     paint_frames(job, DreamHand(dreamer))

@@ -30,6 +30,7 @@ from tools.style_gatys_tiles import Sight, Tile, mirrored
 from tools.style_losses import TINY
 from tools.train_machine import is_out_of_memory
 
+ENGINE = 2  # of how pictures are made: to be raised when that changes, so that no film is of two kinds
 LEAST_OCTAVE_PX = 48  # of the shorter side
 MOST_GUIDE = 2048  # places of a guide that are looked at
 CHUNK = 8192  # places of the picture that are compared with them at once
@@ -184,7 +185,9 @@ class Dreamer:
         return whole.grad
 
     def _loudness(self, sight: Sight, padded: Tensor, tile: Tile) -> Tensor:
-        """What is to grow, of one tile."""
+        """What is to grow, of one tile: towards a guide, the product of each place's features and those of the guide's place
+        that is most like it. Most like by the product over the length of the guide's: the notebook takes the plain product, by
+        which one loud place of the guide is taken nearly everywhere."""
         features = sight.seen(padded, tile)[self.layer]
         if self.guide is None:
             return features.square().sum()
@@ -216,7 +219,7 @@ def octave_sizes(size: tuple[int, int], octaves: int, ratio: float, least: int) 
 
 
 def at_size(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """x [1, C, H, W] in another size: means of areas where smaller, bilinear where larger."""
+    """x [1, C, H, W] in another size: smoothed where smaller, bicubic where larger."""
     if tuple(x.shape[2:]) == size:
         return x
     if size[0] < x.shape[2]:

@@ -26,13 +26,12 @@ from models.stylizer import Stylizer, operations, parameter_count
 from models.stylizer_checkpoint import load_stylizer
 from player.progress import Progress
 from player.show.problem import Problem, ShowError
-from tools.film_dataset_source import Footage, footage_at
+from tools.film_dataset_source import Footage, footage_at, range_of
 from tools.gan_export import open_session
 from tools.model_metadata import KEY
 from tools.style_export_graph import Form, Frame, build
 from tools.style_export_options import arguments, option_problems, size_of
 from tools.style_fold import as_tensor, difference, folded, styled_layers
-from tools.train_source import film_range
 from tools.whole_file import output_problems, sha256_of, write_whole
 
 TOOL = "cineml style export"
@@ -218,7 +217,10 @@ def exported(args: argparse.Namespace) -> None:
     high, wide = (options.size or (640, 480))[::-1]
     styles = ", ".join(config.styles)
     print(f"{config.architecture}, {len(config.styles)} styles ({styles}), {parameter_count(net) / 1e3:.0f} k parameters, "
-          f"{operations(config, high, wide) / 1e9:.2f} GFLOP a picture of {wide}x{high}", flush=True)  # fmt: skip
+          f"{operations(config, high, wide) / 1e9:.2f} GFLOP of convolutions at {wide}x{high}", flush=True)  # fmt: skip
+    if config.recurrent:
+        print("recurrent: cineml style apply gives it its last picture; the player has no flow, and shows it each frame as the "
+              "first of a shot", flush=True)  # fmt: skip
     fold = None
     if args.fold is not None:
         net, fold = folded_over(net, args, options.size)
@@ -273,12 +275,9 @@ def folded_over(net: Stylizer, args: argparse.Namespace, size: tuple[int, int] |
         given = "has constants in the place of instance normalisation already"
         raise ShowError(Problem(str(args.run), given, "", "without --fold"))
     footage = footage_at(args.fold)
-    first, last = film_range(args.start, args.end, footage.rate)
-    last = footage.frames if last is None else last
-    if first >= footage.frames or last > footage.frames:
-        name, at = ("--start", first) if first >= footage.frames else ("--end", last)
-        raise ShowError(Problem(name, f"is frame {at}", f"frames 0 to {footage.frames}, as the film has"))
-    numbers = np.unique(np.linspace(first, last - 1, args.frames).round().astype(int)).tolist()
+    first, last = range_of(args, footage)
+    count = min(args.frames, last - first)  # the middles of equal parts: a film's first and last frames are often black
+    numbers = [first + (2 * i + 1) * (last - first) // (2 * count) for i in range(count)]
     frames = frames_of(footage, numbers, size)
     progress = Progress(len(styled_layers(net)), "layers folded", sys.stderr)
     out = folded(net, frames, progress.at)
@@ -290,8 +289,9 @@ def folded_over(net: Stylizer, args: argparse.Namespace, size: tuple[int, int] |
 
 
 def frames_of(footage: Footage, numbers: Sequence[int], size: tuple[int, int] | None) -> list[Pixels]:
-    """Film frames uint8 [H, W, 3], of `size` where that is given. Raises ShowError."""
-    from PIL import Image
+    """Film frames uint8 [H, W, 3]; where a size (width, height) is given the largest part of that shape out of their middle, in
+    that size. Raises ShowError."""
+    from PIL import Image, ImageOps
 
     from tools.film_dataset_source import picture_of
 
@@ -299,7 +299,7 @@ def frames_of(footage: Footage, numbers: Sequence[int], size: tuple[int, int] | 
     for _, item in footage.read(numbers):
         picture = picture_of(item) if isinstance(item, Path) else film_picture(item)
         if size is not None and picture.shape[1::-1] != size:
-            picture = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS), np.uint8)
+            picture = np.asarray(ImageOps.fit(Image.fromarray(picture), size, Image.Resampling.LANCZOS), np.uint8)
         found.append(picture)
     return found
 

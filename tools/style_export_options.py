@@ -31,7 +31,8 @@ def arguments() -> argparse.ArgumentParser:
                    help="instance normalisation folded into constants that are measured over this film (or folder of frames)")
     p.add_argument("--start", metavar="TC", help="of --fold: from here: frames (300), seconds (12.5s) or hh:mm:ss:ff")
     p.add_argument("--end", metavar="TC", help="of --fold: to here, exclusive")
-    p.add_argument("--frames", type=int, default=FOLD_FRAMES, metavar="N", help=f"of --fold: frames measured ({FOLD_FRAMES})")
+    p.add_argument("--frames", type=int, default=FOLD_FRAMES, metavar="N",
+                   help=f"of --fold: frames measured, evenly over it ({FOLD_FRAMES})")  # fmt: skip
     p.add_argument("--fp16", action="store_true", help="compute in float16 (for GPUs; a CPU gains nothing)")
     p.add_argument("--licence", help="SPDX name for the metadata (default: the run's)")
     return p

@@ -19,12 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from player.progress import Progress
-from player.show.problem import Problem, ShowError
+from player.show.problem import ShowError
+from tools.cuts_text import counted
 from tools.film_dataset_png import png
 from tools.keyframes_film import sound_of, write_film
 from tools.keyframes_frames import ShotFrames, faded
 from tools.keyframes_kept import Folder
-from tools.keyframes_output import Place, Row, Writer, read_rows, write_table
+from tools.keyframes_output import Place, Writer, kept_notes, rows_there, verified, write_table
 from tools.paint_choice import Part
 from tools.style_output import FilmJob, Pixels, Plan, Seen, plan_of, read_record, write_record
 from tools.whole_file import make_folder, sha256_of, write_whole
@@ -94,8 +95,8 @@ def paint_frames(job: FilmJob, hand: Hand) -> Plan:
     if plan.todo:
         width, height = job.footage.size
         shots = sum(bool(frames) for _, frames in parts)
-        print(f"{job.footage.path.name}: {len(plan.todo)} frames of {width}x{height} in {shots} shots; {preview.path} "
-              "shows the newest", flush=True)  # fmt: skip
+        print(f"{job.footage.path.name}: {counted(len(plan.todo), 'frame')} of {width}x{height} in "
+              f"{counted(shots, 'shot')}; {preview.path} shows the newest", flush=True)  # fmt: skip
     done = 0
     for part, todo in parts:
         if todo:
@@ -103,7 +104,7 @@ def paint_frames(job: FilmJob, hand: Hand) -> Plan:
                 todo, lambda count, share, done=done: progress.at(int(fine * (done + count + share))))  # type: ignore[misc]
             done += len(todo)
     finish(job, plan)
-    progress.done(f"{job.place.output}: {len(job.frames)} frames, {len(plan.todo)} of them made now,")
+    progress.done(f"{job.place.output}: {counted(len(job.frames), 'frame')}, {len(plan.todo)} of them made now,")
     preview.clear()
     clear(job.place)
     return plan
@@ -178,22 +179,14 @@ def begin(job: FilmJob, plan: Plan) -> None:
     for folder in (job.place.folder, job.place.work):
         make_folder(folder)
     write_record(job.place, plan.record)
-    if plan.theirs:
-        some = ", ".join(plan.files[f] for f in sorted(plan.theirs)[:6]) + (", ..." if len(plan.theirs) > 6 else "")
-        print(f"{len(plan.theirs)} frames were changed since they were made, and stay as they are ({some})", flush=True)
-    if kept := len(job.frames) - len(plan.todo) - len(plan.theirs):
-        print(f"{kept} of {len(job.frames)} frames are there already", flush=True)
+    for line in kept_notes(plan.files, plan.theirs, len(job.frames), len(plan.todo)):
+        print(line, flush=True)
 
 
 def finish(job: FilmJob, plan: Plan) -> None:
     """The table, and the film. Raises ShowError."""
-    place, rows = job.place, read_rows(job.place)
-    lost = [f for f in job.frames if not (place.folder / plan.files[f]).is_file()]
-    if lost:
-        given = f"lacks {len(lost)} frames, the first is {plan.files[lost[0]]}"
-        raise ShowError(Problem(str(place.folder), given, "every frame", "the same command again"))
-    there: list[Row] = [row for row in rows.values() if (place.folder / row.file).is_file()]
-    write_table(place, there)
+    place = job.place
+    write_table(place, verified(place, job.frames, plan.files).values())
     if not place.film or (not plan.todo and place.output.is_file() and not job.args.again and not plan.theirs
                           and read_record(place, job.tool).get("film_range") == [job.first, job.end]):  # fmt: skip
         return
@@ -221,5 +214,6 @@ def clear(place: Place) -> None:
 
 def stopped_words(place: Place) -> str:
     """What a stopped run says."""
-    count = sum(1 for row in read_rows(place).values() if (place.folder / row.file).is_file())
-    return f"stopped; {count} frames are there and stay: the same command goes on"
+    count = len(rows_there(place))
+    stay = "is there and stays" if count == 1 else "are there and stay"
+    return f"stopped; {counted(count, 'frame')} {stay}: the same command goes on"

@@ -41,6 +41,7 @@ from tools.train_machine import is_out_of_memory
 
 __all__ = ["FlowTerm", "Optimised", "Style", "optimise"]
 
+ENGINE = 2  # of how pictures are made: to be raised when that changes, so that no film is of two kinds
 HISTORY, HISTORY_VALUES = 20, 1 << 28  # steps that L-BFGS remembers, fewer of a large picture: 1 GiB at most
 RENEWED = 25  # iterations with one sample of places and directions, of the sliced loss under L-BFGS
 BOUNDS = 100.0  # weight of values outside 0..1
@@ -165,7 +166,7 @@ def first(objective: Objective, options: GatysOptions, chance: torch.Generator) 
     """Where the first level begins: the content, noise, or a picture of the person's. Raises ShowError."""
     drawn = torch.randn(objective.content.shape, generator=chance).to(objective.content.device)
     if options.start not in STARTS:
-        from tools.style_output import read_content
+        from tools.keyframes_keys import read_content
 
         picture, _ = read_content(Path(options.start))
         height, width = objective.laid_on

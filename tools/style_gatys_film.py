@@ -23,14 +23,15 @@ START_BLUR_PX = 1.5  # at the border of what is believed, the start goes over in
 
 
 def long_term(weights: Sequence[Map]) -> list[Map]:
-    """Weights [H, W] of frames, the nearest first -> what of each is left where no nearer one is believed (equation 9)."""
+    """Weights [H, W] of frames, the nearest first -> what of each is left when the weights of all nearer ones are taken from
+    it, 0 at least (equation 9)."""
     found: list[Map] = []
     taken = np.zeros_like(weights[0]) if weights else None
     for weight in weights:
         assert taken is not None
         left = np.maximum(weight - taken, 0.0).astype(np.float32)
         found.append(left)
-        taken = np.maximum(taken, weight)
+        taken = taken + weight
     return found
 
 

@@ -26,9 +26,10 @@ from player.progress import Progress
 from player.show.film import format_timecode
 from player.show.problem import Problem, ShowError
 from tools.film_dataset import version_of
-from tools.film_dataset_source import Footage, footage_at
-from tools.keyframes_suggest_shots import Span, cuts_of, range_of, spans_of
-from tools.paint_style import read_painting, scaled
+from tools.film_dataset_source import Footage, footage_at, range_of
+from tools.keyframes_measure import PATCH_PX, whole_patches
+from tools.keyframes_suggest_shots import Span, cuts_of, spans_of
+from tools.paint_style import Painting, read_painting, scaled
 from tools.style_distances import jitter_px, share_closed, sharpness, style_distance
 from tools.style_measure_blur import Blurred, chosen_pairs, compared, suspects
 from tools.style_measure_films import Stylised, frames_of, stylised_of
@@ -58,7 +59,7 @@ class Job:
     original: Footage
     films: tuple[Stylised, ...]
     spans: tuple[Span, ...]
-    paintings: dict[str, Picture]
+    paintings: dict[str, Painting]
     first: int
     last: int
     output: Path
@@ -124,7 +125,11 @@ def job_of(args: argparse.Namespace, out: TextIO) -> Job:
     for path, painting in paintings.items():
         for note in painting.notes:
             print(f"{path.name}: {note}", file=out)
-        laid[path.stem if path.stem not in laid else str(path)] = scaled(painting, width * height, args.scale).picture
+        small = scaled(painting, width * height, args.scale)
+        if not whole_patches(small.usable).any():
+            given = f"has no {PATCH_PX}x{PATCH_PX} pixels that are all painted"
+            raise ShowError(Problem(str(path), given, "a painting with less that is transparent"))
+        laid[path.stem if path.stem not in laid else str(path)] = small
     cuts = cuts_of(args.cuts, original, first, last, out)
     spans = tuple(spans_of(cuts, first, last, WHOLE))
     return Job(args, original, stylised, spans, laid, first, last, Path(os.path.abspath(output_of(args))))
@@ -189,7 +194,7 @@ def style_distances(job: Job) -> dict[str, list[float]]:
     for _, (own, made) in frames_of(job.original, job.films, sorted(chosen)):
         for name, painting in job.paintings.items():
             for film, picture in enumerate((own, *made)):
-                found[name][film].append(style_distance(picture, painting))
+                found[name][film].append(style_distance(picture, painting.picture, usable=painting.usable))
     return {name: [mean(values) for values in films] for name, films in found.items()}
 
 
@@ -211,7 +216,7 @@ def film_numbers(found: Steadiness, film: int, styles: dict[str, list[float]], j
         told["styles"] = {name: values[film + 1] for name, values in styles.items()}
         told["style"] = styles[nearest][film + 1]
         told["style_closed"] = share_closed(styles[nearest][0], told["style"]) if film >= 0 else math.nan
-        told["sharpness_of_painting"] = told["sharpness"] / max(sharpness(job.paintings[nearest]), 1e-6)
+        told["sharpness_of_painting"] = told["sharpness"] / max(sharpness(job.paintings[nearest].picture), 1e-6)
     return told
 
 

@@ -122,7 +122,8 @@ def read_vgg19(path: Path, pooling: Pooling = "max") -> Vgg19:
             raise ShowError(Problem(str(path), "is neither a safetensors file nor one of torch.save", ALLOWED, HINT))
         return Vgg19(weights, pooling)
     except VggError as error:
-        raise ShowError(Problem(str(path), f"{error}: it is another network's", ALLOWED, HINT)) from None
+        whose = "" if "not finite" in str(error) else ": it is another network's"
+        raise ShowError(Problem(str(path), f"{error}{whose}", ALLOWED, HINT)) from None
     except OSError as error:
         raise ShowError(Problem(str(path), f"cannot be read ({error.strerror or error})", ALLOWED, HINT)) from None
 

@@ -7,6 +7,7 @@ By guided patch synthesis (style_patches.py), which is the default and needs no 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,33 +17,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from player.progress import Progress
 from player.show.problem import Problem, ShowError
 from tools.keyframes_asked import check_cuts
 from tools.keyframes_film import sound_problems
-from tools.keyframes_keep import COARSE_PX, Keep, keep_of
+from tools.keyframes_keep import Keep, fineness, keep_of
+from tools.keyframes_keys import read_content
 from tools.paint_gate import Gate, gate_of
 from tools.paint_options import paint_options
 from tools.paint_style import Painting, read_painting
 from tools.style_black import film_gate
-from tools.style_frames import Hand, Preview, paint_frames, stopped_words
+from tools.style_frames import Hand, paint_frames, stopped_words
 from tools.style_gatys_options import STARTS, GatysOptions, gatys_options
 from tools.style_optimize_hands import GatysHand, PatchHand
 from tools.style_optimize_masks import Mask, read_masks
 from tools.style_optimize_options import arguments, masks_given, option_problems, weights_of
-from tools.style_output import (
-    film_job,
-    film_of,
-    picture_place,
-    picture_problems,
-    place_of,
-    place_problems,
-    read_content,
-    record_of,
-    write_picture,
-)
+from tools.style_output import film_job, film_of, named_problems, place_of, place_problems
 from tools.style_output_options import kind_of
-from tools.whole_file import make_folder, sha256_of
+from tools.style_picture import make_picture
 
 TOOL = "cineml style optimize"
 DONE, BAD_INPUT, STOPPED = 0, 2, 130
@@ -64,6 +55,8 @@ class Asked:
 
     def hand(self, size: tuple[int, int], masks: Sequence[Mask | None], gate: Gate | None) -> Hand:
         """What paints pictures of (height, width). Raises ShowError."""
+        if min(size) < (least := least_px(self.args)):
+            raise ShowError(Problem(str(self.args.content), f"is {size[1]}x{size[0]}", f"at least {least} pixels a side"))
         together = not self.args.one_by_one
         if self.args.method == "gatys":
             options = gatys_options(self.args, float(self.args.scale), self.args.seed)
@@ -95,15 +88,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def asked_for(args: argparse.Namespace) -> Asked:
     """The command line, checked, the paintings read, the network opened. Raises ShowError with all that can be said at once."""
-    found = option_problems(args)
     masks = masks_given(args)
     styles = {f"the painting {p.name}": p for p in args.style}
-    folders = {"the masks": next((m for m in masks if m is not None and m.is_dir()), None)}
-    files = {**styles, **{f"the mask {m.name}": m for m in masks if m is not None and not m.is_dir()},
+    folders = {"the masks": next((m for m in masks if m is not None and os.path.isdir(m)), None)}
+    files = {**styles, **{f"the mask {m.name}": m for m in masks if m is not None and not os.path.isdir(m)},
              "the cut list": args.cuts, "the sound": args.sound,
              "the picture to start from": Path(args.start_from) if args.start_from not in STARTS else None}  # fmt: skip
-    found += place_problems(args, args.content, folders, files) + sound_problems(args.sound) + check_cuts(args.cuts)
-    if not args.content.exists():
+    if found := named_problems(args, args.content, folders, files):
+        raise ShowError(found)
+    found = option_problems(args) + place_problems(args, args.content, folders, files) + sound_problems(args.sound)
+    found += check_cuts(args.cuts)
+    if not os.path.exists(args.content):
         found.append(Problem(str(args.content), "does not exist", "a picture, a film, or a folder of its frames"))
     paintings = []
     for path in args.style:
@@ -119,10 +114,10 @@ def asked_for(args: argparse.Namespace) -> Asked:
     keep = None if args.keep is None else keep_of(args.keep, args.keep_amount)
     weights = weights_of(args)
     how: dict[str, Any] = {name: getattr(args, name) for name in ("method", "keep", "keep_amount", "one_by_one")}
-    if args.keep == "colour":
-        how["coarse_px"] = COARSE_PX["colour"]
+    how |= fineness(args.keep or "")
     perception = None
     if args.method == "gatys":
+        from tools.style_gatys import ENGINE
         from tools.style_network import network_line, read_perception
 
         perception = read_perception(args.network, args.pooling)
@@ -133,11 +128,22 @@ def asked_for(args: argparse.Namespace) -> Asked:
 
             torch.set_num_threads(args.threads)
         print(network_line(perception), flush=True)
-        how |= {**asdict(gatys_options(args, float(args.scale), args.seed)), "network": perception.sha256}
+        how |= {**asdict(gatys_options(args, float(args.scale), args.seed)), "network": perception.sha256, "engine": ENGINE}
     else:
-        how |= {k: v for k, v in asdict(paint_options(args)).items() if k != "threads"}
+        from tools.style_patches import ENGINE
+
+        how |= {"engine": ENGINE} | {k: v for k, v in asdict(paint_options(args)).items() if k != "threads"}
     told = [{"sha256": p.sha256, "weight": w} for p, w in zip(paintings, weights, strict=True)]
     return Asked(args, tuple(paintings), tuple(weights), keep, perception, {"options": how, "styles": {"paintings": told}})
+
+
+def least_px(args: argparse.Namespace) -> int:
+    """Side of the smallest picture that the method can paint."""
+    if args.method == "gatys":
+        from models.perception import LEAST_PX
+
+        return LEAST_PX
+    return 2 * args.patch + 1  # pixels of a piece of the painting
 
 
 def with_masks(common: Mapping[str, Any], masks: Sequence[Mask | None]) -> dict[str, Any]:
@@ -151,26 +157,8 @@ def paint_picture(args: argparse.Namespace) -> int:
     content, alpha = read_content(args.content)
     height, width = content.shape[:2]
     masks = read_masks(masks_given(args), (width, height), None, range(1))
-    common = {**with_masks(asked.common, masks), "picture": {"sha256": sha256_of(args.content)}}
-    place = picture_place(args.output)
-    found, there = picture_problems(place, TOOL, common, args.again)
-    if found:
-        raise ShowError(found)
-    if there:
-        print(f"{args.output} is there already, made of the same (--again makes it anew)")
-        return DONE
-    make_folder(place.work)
-    preview, progress = Preview(place.work / "preview.png"), Progress(100, "picture", sys.stdout, 100)
-    print(f"{args.content.name}: {width}x{height}; {preview.path} shows how far it is", flush=True)
-    try:
-        hand = asked.hand((height, width), masks, gate_of([content]))
-        made = hand.paint(0, content, {}, lambda share: progress.at(round(100 * share)), lambda p: preview.show(content, p))
-        write_picture(place, made.picture, alpha, record_of(TOOL, args, common))
-    finally:
-        preview.clear()
-        if place.work.is_dir() and not any(place.work.iterdir()):
-            place.work.rmdir()
-    progress.done(f"{args.output}: {width}x{height}")
+    told = with_masks(asked.common, masks)
+    make_picture(TOOL, args, told, content, alpha, lambda: asked.hand((height, width), masks, gate_of([content])))
     return DONE
 
 

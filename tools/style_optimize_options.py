@@ -11,7 +11,7 @@ from typing import Literal, get_args
 from player.show.problem import Problem, ShowError
 from tools.paint_options import PATCHES, TURNS, Keep, PaintOptions, Preset, paint_options
 from tools.style_gatys_options import WHERE_VGG, GatysOptions, add_gatys_arguments, gatys_options
-from tools.style_output_options import add_output_arguments, output_option_problems
+from tools.style_output_options import add_output_arguments, kind_of, output_option_problems
 
 Method = Literal["patches", "gatys"]
 MOST_STYLES = 32
@@ -99,7 +99,22 @@ def option_problems(args: argparse.Namespace) -> list[Problem]:
     if args.method == "gatys" and args.network is None:
         found.append(Problem("--method gatys", "has no network to judge", "--network FILE or --network CHECKPOINT",
                              "--method patches, which needs none"))  # fmt: skip
-    return found + foreign_problems(args)
+    return found + film_problems(args) + foreign_problems(args)
+
+
+def film_problems(args: argparse.Namespace) -> list[Problem]:
+    """Options that say how frames follow each other, where none do."""
+    if args.method == "patches":
+        given = ["--agree"] if args.agree != f"{PaintOptions().agree:g}" else []
+    else:
+        given = ["--temporal"] if args.temporal != GatysOptions().temporal else []
+    if kind_of(args.content) == "picture":
+        names = [*(["--one-by-one"] if args.one_by_one else []), *given]
+        return [Problem(name, f"is for a film, and {args.content} is a picture", "", f"without {name}") for name in names]
+    if args.one_by_one:
+        said = "says how a frame follows those before, and with --one-by-one none does"
+        return [Problem(name, said, "", f"without {name}, or without --one-by-one") for name in given]
+    return []
 
 
 def foreign_problems(args: argparse.Namespace) -> list[Problem]:

@@ -23,8 +23,7 @@ from numpy.typing import NDArray
 
 from player.show.cut_list import CutList
 from player.show.problem import Problem, ShowError
-from tools.film_dataset_source import Footage, footage_at
-from tools.keyframes_keys import has_alpha, read_rgba
+from tools.film_dataset_source import Footage, footage_at, range_of
 from tools.keyframes_output import (
     Place,
     Row,
@@ -40,7 +39,7 @@ from tools.keyframes_output import (
 )
 from tools.keyframes_output import place_problems as film_place_problems
 from tools.keyframes_plan import frame_files
-from tools.keyframes_suggest_shots import cuts_of, range_of
+from tools.keyframes_suggest_shots import cuts_of
 from tools.paint_choice import Part, parts_of
 from tools.style_output_options import kind_of
 from tools.whole_file import check_folder, sha256_of, write_whole
@@ -107,7 +106,7 @@ def film_job(tool: str, args: argparse.Namespace, footage: Footage, first: int, 
     cuts = cuts_of(args.cuts, footage, first, end, sys.stdout)
     shots = [[s.start, s.end, s.into, s.in_frames, s.in_colour, s.out, s.out_frames, s.out_colour] for s in cuts.shots
              if s.end > first and s.start < end]  # fmt: skip
-    known = {**common, "film": {"sha256": footage.sha256()}, "cuts": {"sha256": digest_of(shots)}}
+    known = as_read({**common, "film": {"sha256": footage.sha256()}, "cuts": {"sha256": digest_of(shots)}})
     return FilmJob(tool, args, footage, cuts, tuple(parts_of(cuts, first, end)), first, end, place_of(args.output), known)
 
 
@@ -141,19 +140,6 @@ def plan_of(job: FilmJob) -> Plan:
 # --- one picture
 
 
-def read_content(path: Path) -> tuple[Pixels, Pixels | None]:
-    """(uint8 [H, W, 3] upright, its alpha [H, W] where it hides anything). What lies under a transparent part is white.
-    Raises ShowError."""
-    if not path.exists():
-        raise ShowError(Problem(str(path), "does not exist", "a picture, a film, or a folder of its frames"))
-    rgba = read_rgba(path)
-    if not has_alpha(rgba):
-        return np.ascontiguousarray(rgba[..., :3]), None
-    share = rgba[..., 3:].astype(np.float32) / 255
-    laid = 255 + share * (rgba[..., :3].astype(np.float32) - 255)
-    return np.asarray(np.rint(laid), np.uint8), np.ascontiguousarray(rgba[..., 3])
-
-
 def picture_place(output: Path) -> Place:
     """The files of a picture."""
     work = output.with_name(output.name + ".work")
@@ -161,7 +147,8 @@ def picture_place(output: Path) -> Place:
 
 
 def picture_problems(place: Place, tool: str, common: Mapping[str, Any], again: bool) -> tuple[list[Problem], bool]:
-    """(what is in the way of a picture, whether it is there already as it is asked for)."""
+    """(what is in the way of a picture, whether it is there already as it is asked for). common: as_read of what it follows
+    from."""
     before = read_record(place, tool)
     found = record_problems(place, tool)
     if place.output.is_dir():
@@ -192,11 +179,16 @@ def write_picture(place: Place, picture: Pixels, alpha: Pixels | None, record: M
 # --- both
 
 
+def named_problems(args: argparse.Namespace, content: Path, folders: Mapping[str, Path | None],
+                   files: Mapping[str, Path | None]) -> list[Problem]:  # fmt: skip
+    """Names that nothing can be done with, as place_problems begins; nothing is looked at."""
+    return name_problems({"CONTENT": content, **{f"{what}:": p for what, p in (*folders.items(), *files.items())}}, args.output)
+
+
 def place_problems(args: argparse.Namespace, content: Path, folders: Mapping[str, Path | None],
                    files: Mapping[str, Path | None]) -> list[Problem]:  # fmt: skip
     """What is wrong with where the result is to stand. folders, files: what is read beside the content, by what it is."""
-    named = {"CONTENT": content, **{f"{what}:": p for what, p in (*folders.items(), *files.items())}}
-    if found := name_problems(named, args.output):
+    if found := named_problems(args, content, folders, files):
         return found
     picture = kind_of(content) == "picture"
     place = picture_place(args.output) if picture else place_of(args.output)
@@ -220,6 +212,11 @@ def place_problems(args: argparse.Namespace, content: Path, folders: Mapping[str
         except ShowError as e:
             found += e.problems
     return found
+
+
+def as_read(common: Mapping[str, Any]) -> dict[str, Any]:
+    """As a record will hold it, so that the two can be compared: JSON knows no tuples."""
+    return dict(json.loads(json.dumps(common)))
 
 
 def record_of(tool: str, args: argparse.Namespace, common: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ frames. Nothing heavy, so that --help works in a base install."""
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -37,7 +38,7 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
 
 def kind_of(path: Path) -> Kind:
     """What a content is, by its name."""
-    if path.is_dir():
+    if os.path.isdir(path):  # which a name that is too long does not end
         return "folder"
     return "picture" if path.suffix.lower() in PICTURES else "film"
 
@@ -61,7 +62,8 @@ def output_option_problems(args: argparse.Namespace, content: Path) -> list[Prob
         return found
     if suffix in (*PICTURES, *OTHERS):
         allowed = f"a folder, or a name that ends in {', '.join(FILMS)}"
-        found.append(Problem(shown, f"ends in {suffix!r}, and {content} is a film", allowed))
+        a_kind = "a folder of frames" if kind_of(content) == "folder" else "a film"
+        found.append(Problem(shown, f"ends in {suffix!r}, and {content} is {a_kind}", allowed))
     if args.sound is not None and suffix not in FILMS:
         found.append(Problem("--sound", "is for a film, and PNGs are to be written", "-o NAME.mp4"))
     if args.sound is not None and args.no_sound:

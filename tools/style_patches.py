@@ -32,6 +32,7 @@ from tools.style_black import seen_share
 Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.uint8]
 
+ENGINE = 2  # of how pictures are made: to be raised when that changes, so that no film is of two kinds
 TILE_PX = 1536  # side of a square that is searched at once: some 600 MB
 MOST_STYLES = 32
 EVEN_SPREAD = 0.35  # of 0..1: pictures of less contrast keep what they lack, else noise would become strokes

@@ -194,7 +194,18 @@ def decoded(where: str, size: int, open_it: Callable[[], IO[bytes]], channels: i
             return np.asarray(picture.convert(MODES[channels]))
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError,
             NotImplementedError, zipfile.BadZipFile, EOFError) as error:  # fmt: skip
-        raise ShowError(Problem(where, f"cannot be read as a picture ({error})")) from None
+        raise ShowError(Problem(where, f"cannot be read as a picture ({no_picture(error, size)})")) from None
+
+
+def no_picture(error: Exception, size: int) -> object:
+    """Why a file of `size` bytes cannot be read as a picture, for a person. error: Pillow's."""
+    from PIL import UnidentifiedImageError
+
+    if size == 0:
+        return "it is empty, 0 bytes"
+    if isinstance(error, UnidentifiedImageError):
+        return "it is none, or of a kind that is not known here"
+    return (isinstance(error, OSError) and error.strerror) or error
 
 
 def opened_zip(path: Path) -> zipfile.ZipFile:

@@ -190,6 +190,10 @@ def parse_csv(text: str, where: str) -> CutList:
     for name in ("shot", "start", "end"):
         if name not in columns:
             found.append(Problem(where, f"the column {name!r} is missing", ",".join(COLUMNS)))
+    if not {"rate", "frames"} & head.keys() and not set(COLUMNS) & set(columns):  # another file: one sentence says it
+        given = "is no cut list: '# rate:' is missing, and so are the columns"
+        raise ShowError(Problem(where, given, "a cut list as cineml cuts detect writes it",
+                                "cineml cuts convert, for an EDL, OTIO or XML"))  # fmt: skip
     if found:
         raise ShowError(found)
     shots: list[Shot] = []

@@ -12,7 +12,7 @@ import functools
 import itertools
 import math
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -125,7 +125,7 @@ class StylizerSource:
         if own is not None and own.file is not None:
             self._model = StylizerModel(own.file, own.size, (show.film.width, show.film.height), threads, providers,
                                         require_provider)
-        self._made: OrderedDict[Hashable, _Made] = OrderedDict()
+        self._made: OrderedDict[tuple[Any, ...], _Made] = OrderedDict()
 
     def open(self) -> None:
         """Opens and warms the network, reads the masks. Raises ShowError with every problem."""
@@ -190,7 +190,7 @@ class StylizerSource:
         if how.over == "camera":  # it has no film time: those that were seen last
             now = self._one(aim, layer, how, number, 0)
             seen = [m for key, m in self._made.items()
-                    if isinstance(key, tuple) and (key[0], key[2]) == ("camera", layer.shot) and m is not now
+                    if (key[0], key[2]) == ("camera", layer.shot) and m is not now
                     and abs(aim.show_time_s - m.show_time_s) <= CAMERA_S]  # fmt: skip
             return [now, *[made for made in reversed(seen) if made.pixels.shape == now.pixels.shape][:WINDOW]]
         shot = self._show.cuts.by_number(layer.shot)
@@ -233,15 +233,23 @@ class StylizerSource:
             return self._made[key]
         if frame is None:
             frame, why = self._below(aim, below, how.over)
-        picture = fitted(frame, self._model.size)
-        kept = _Made(self._model.stylised(picture, shares), picture, frame.pixels, frame.has_transitions, frame.live, why,
-                     aim.show_time_s)  # fmt: skip
+        same = self._painted(key, frame)
+        picture = fitted(frame, self._model.size) if same is None else same.below
+        pixels = self._model.stylised(picture, shares) if same is None else same.pixels
+        kept = _Made(pixels, picture, frame.pixels, frame.has_transitions, frame.live, why, aim.show_time_s)
         self._made[key] = kept
         # In a dissolve the shot that is not smoothed leaves the other its window.
         smooths = any(self._smooth(aim, self._show.styled(one.shot)) > 0 for one in (layer, *aim.layers))
         while len(self._made) > (KEPT if smooths else KEPT_SHARP):
             self._made.popitem(last=False)
         return kept
+
+    def _painted(self, key: tuple[Any, ...], frame: Frame) -> _Made | None:
+        """What was made of these very pixels in the same styles and epoch: a frame that is held while step printing, and has no
+        figure that moves over it, is one array for as long."""
+        over, epoch, shares = key[0], key[3], key[4]
+        return next((made for k, made in self._made.items()
+                     if made.given is frame.pixels and (k[0], k[3], k[4]) == (over, epoch, shares)), None)  # fmt: skip
 
     def _below(self, aim: Aim, layer: Layer, over: str) -> tuple[Frame, str]:
         """The picture that is stylised, and why it is another than was asked for."""

@@ -16,23 +16,28 @@ import numpy.typing as npt
 from player.show.problem import Problem, ShowError
 from player.sources.frame import Pixels
 from player.sources.onnx_defaults import read_metadata
-from player.sources.onnx_model import ModelFacts, OnnxModel, facts_from
+from player.sources.onnx_model import METADATA_KEY, ModelFacts, OnnxModel, facts_from
 
 Size = tuple[int, int]
+EXPORT = "cineml style export RUN -o stylizer.onnx"
 
 
 def stylizer_facts(path: Path) -> ModelFacts:
     """What a stylizer's file says of itself, without opening it. Raises ShowError for what is none."""
     try:
-        facts = facts_from(read_metadata(path), path)
+        told = read_metadata(path)
+        if METADATA_KEY not in told:
+            empty = path.stat().st_size == 0
+            given = "is empty (0 bytes)" if empty else "is an ONNX model, but not one of cineml's: it does not say what it is"
+            raise ShowError(Problem(str(path), given, "a stylizer", EXPORT))
+        facts = facts_from(told, path)
     except OSError as e:
         raise ShowError(Problem(str(path), f"cannot be read ({e.strerror})", "a stylizer as ONNX")) from None
     except (ValueError, RecursionError):
         raise ShowError(Problem(str(path), "is damaged, cut short or no ONNX model", "a whole .onnx file",
                                 "copy it again, or export it again with cineml style export")) from None
     if (facts.kind, facts.part) != ("stylizer", "stylizer"):
-        raise ShowError(Problem(str(path), f"is the {facts.part!r} part of a {facts.kind!r} model", "a stylizer",
-                                "cineml style export RUN -o stylizer.onnx"))  # fmt: skip
+        raise ShowError(Problem(str(path), f"is the {facts.part!r} part of a {facts.kind!r} model", "a stylizer", EXPORT))
     return facts
 
 
@@ -80,8 +85,7 @@ class StylizerModel:
     def open(self) -> None:
         """Opens and checks it. Raises ShowError; warm_up() comes after."""
         if not self.path.is_file():
-            raise ShowError(Problem(str(self.path), "is missing", "a stylizer as ONNX",
-                                    "cineml style export RUN -o stylizer.onnx"))  # fmt: skip
+            raise ShowError(Problem(str(self.path), "is missing", "a stylizer as ONNX", EXPORT))
         self.facts = stylizer_facts(self.path)
         self.size = self._size()
         width, height = self.size
