@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+from PIL import Image
+
+from tests.film_footage import write_film
 
 PALETTE = np.array([[30, 22, 18], [120, 40, 30], [36, 90, 60], [190, 120, 50], [225, 190, 110], [245, 235, 220]], np.float32)
 
@@ -31,3 +36,15 @@ def moving(number: int, width: int = 96, height: int = 72) -> np.ndarray:
     ball = 235 - 150 * np.clip(away + (x - width / 2) / width, 0, 1)
     made = np.where(away < 1, ball, ground)
     return np.repeat(np.clip(made, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def two_shots(number: int, cut: int, width: int = 64, height: int = 48) -> np.ndarray:
+    """`moving`, and from frame `cut` on another place: uint8 [H, W, 3]."""
+    return moving(number, width, height) if number < cut else 255 - moving(40 + number, width, height)
+
+
+def write_painting(folder: Path, frames: int, cut: int) -> Path:
+    """film.mp4 of two shots, 64 x 48, and painting.png in the folder."""
+    write_film(folder / "film.mp4", frames, picture=lambda n: two_shots(n, cut), options={"crf": "12"})
+    Image.fromarray(strokes(64, 56)).save(folder / "painting.png")
+    return folder

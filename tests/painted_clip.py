@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from player.show.cut_list import CutList, Shot, write_csv
+
 HEIGHT, WIDTH = 48, 64
+CUT, FRAMES = 6, 12
 
 
 def frame(n: int, ground: int = 0) -> np.ndarray:
@@ -36,6 +41,27 @@ def write_frames(folder: Path, pictures: list[np.ndarray], name: str = "{:06d}.p
     for n, picture in enumerate(pictures):
         Image.fromarray(picture).save(folder / name.format(n))
     return folder
+
+
+def film_frame(n: int) -> np.ndarray:
+    """Of a film of twelve frames and two shots: another place from frame 6 on."""
+    return frame(n % CUT, n // CUT)
+
+
+def write_clip(folder: Path, name: str = "{:06d}.png") -> Path:
+    """frames/ (12, two shots), keys/ (of frames 1 and 7) and cuts.csv in the folder."""
+    write_frames(folder / "frames", [film_frame(n) for n in range(FRAMES)], name)
+    (folder / "keys").mkdir()
+    for n in (1, 7):
+        Image.fromarray(painted(film_frame(n))).save(folder / "keys" / f"{n:06d}.png")
+    write_cuts(folder / "cuts.csv")
+    return folder
+
+
+def write_cuts(path: Path, into: str = "cut", length: int = 0) -> None:
+    """The two shots; how the second one comes in."""
+    shots = (Shot(1, 0, CUT), Shot(2, CUT, FRAMES, into, length, "black" if into == "fade" else ""))
+    write_csv(CutList("frames", Fraction(24), FRAMES, shots), path)
 
 
 def opened(path: Path) -> np.ndarray:
@@ -66,3 +92,12 @@ class Engine:
         home = np.rint(np.stack(np.meshgrid(np.arange(width), np.arange(height)), 2) + by).astype(np.int32)
         error = 100 * (2 - place.amount)
         return SimpleNamespace(picture=warp(style, by.astype(np.float32)), field=home, error=error.astype(np.float32))
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """The Engine, in the place of the patch search."""
+    from tools import patch_engine
+
+    made = Engine()
+    monkeypatch.setattr(patch_engine, "synthesise", made)
+    return made

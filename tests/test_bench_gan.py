@@ -15,13 +15,17 @@ from tools.export_options import UP_FORMS  # noqa: E402
 from tools.grouped_conv import grouped_conv_synthesis  # noqa: E402
 
 TINY = GeneratorConfig(resolution=16, channels=3, channel_base=128, channel_max=8, z_dim=8, w_dim=8, mapping_layers=2)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One tiny size, few pictures a step, and one thread: two that wait for each other beside other work take minutes."""
     monkeypatch.setattr(bench_gan, "SIZES", (bench_gan.Size("tiny", 16, 128, 8, 0.0),))
     monkeypatch.setattr(bench_gan, "matrix_product_flops", lambda: 1e11)
+    monkeypatch.setattr(bench_gan, "THREADS", 1)
     monkeypatch.setattr(bench_training, "CONFIGS", {"tiny": TINY})
+    monkeypatch.setattr(bench_training, "BATCH", 4)
 
 
 def test_the_export_and_its_baseline_show_the_same_picture_and_have_a_share(small: None) -> None:

@@ -252,10 +252,17 @@ def test_smoothing_never_mixes_a_cameras_pictures_across_a_cut(tmp_path: Path, q
     base.open()
     source = StylizerSource(show, {"camera": base}, FigureMasks(show), threads=1)
     source.open()
-    asked(source)
-    device.value += 5  # so little that the picture before counts as still
 
-    wait_until(lambda: bool((asked(source, 2).pixels == 255 - device.value).all()))
+    def next_picture(shot: int) -> int:
+        device.value += 5  # so little that the picture before counts as still
+        wait_until(lambda: bool((asked(base).pixels == device.value).all()))
+        return int(asked(source, shot).pixels[0, 0, 0])
+
+    next_picture(1)
+    mixed = next_picture(1)
+    assert 255 - device.value < mixed < 255 - device.value + 5, "within a shot the one before is in it too"
+    alone = next_picture(2)
+    assert alone == 255 - device.value
     source.close()
     base.close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,96 +9,24 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from player.show.config import load_show, load_venue, read_show, with_venue
 from player.show.cut_list import CutList, Shot, write_csv
-from player.show.problem import Problem, ShowError
-from player.show.request import Refusal, check_request
-from player.show.score import Score, ScoreShot, read_score, write_score
+from player.show.problem import ShowError
 from player.show.show import Control, Output, SoundOut
 from player.show.toml_table import TomlTable
-from player.show.walk import Walk
 from player.state import first_state
-
-FRAMES = 96
-SHOTS = (Shot(1, 0, 48), Shot(2, 48, 72), Shot(3, 72, 96, "dissolve", 8))
-WHOLE = """
-name = "whole"
-[film]
-file = "film.mp4"
-sound = "sound.wav"
-cuts = "cuts.csv"
-[play]
-source = "generator"
-look = "night"
-[generator]
-folder = "models"
-[score]
-file = "score.toml"
-[fallback]
-file = "film.mp4"
-[look.night]
-grain = 0.5
-hold = true
-[[cue]]
-name = "dark"
-at = "00:00:01:00"
-send = [["/cineml/output/fade", 0.0, 2.0], ["/cineml/sound/mute", true]]
-[[cue]]
-go = true
-send = [["/cineml/look/select", "night"], ["/cineml/transport/pause"]]
-"""
-
-
-def probe(path: Path) -> tuple[Fraction, int, int, int]:
-    if path.read_bytes() == b"broken":
-        raise ShowError(Problem(path.name, "is truncated"))
-    return Fraction(24), FRAMES, 480, 360
-
-
-def walk(name: str, first: int, last: int) -> Walk:
-    keys = np.zeros((2, 1, 4), np.float32)
-    return Walk(name, keys, np.array([first, last]), (f"{name}.a", f"{name}.b"))
+from tests import whole_show
+from tests.whole_show import FRAMES, SHOTS, WHOLE, changed, made_folder, probe, problems, show_of, the_problem
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with everything that WHOLE names, sound in itself; only the film is not a film."""
     return made_folder(tmp_path)
-
-
-def made_folder(at: Path, shots: tuple[Shot, ...] = SHOTS) -> Path:
-    (at / "film.mp4").write_bytes(b"film")
-    (at / "sound.wav").write_bytes(b"sound")
-    write_csv(CutList("film.mp4", Fraction(24), shots[-1].end, shots), at / "cuts.csv")
-    (at / "models").mkdir()
-    for part in ("mapping.onnx", "synthesis.onnx"):
-        (at / "models" / part).write_bytes(part.encode())
-    rows = tuple(ScoreShot(s.number, f"w{s.number}", entry="glide" if s.into == "dissolve" else "jump") for s in shots)
-    walks = {f"w{s.number}": walk(f"w{s.number}", s.start, s.end - 1) for s in shots}
-    write_score(Score(rows, walks, hashlib.sha256(b"synthesis.onnx").hexdigest()), at / "score.toml")
-    return at
-
-
-def show_of(folder: Path, text: str = WHOLE) -> Any:
-    (folder / "show.toml").write_text(text, encoding="utf-8")
-    return load_show(folder / "show.toml", probe)
-
-
-def problems(folder: Path, text: str = WHOLE) -> list[str]:
-    with pytest.raises(ShowError) as e:
-        show_of(folder, text)
-    return [str(p) for p in e.value.problems]
-
-
-def the_problem(folder: Path, text: str = WHOLE) -> str:
-    found = problems(folder, text)
-    assert len(found) == 1, found
-    return found[0]
 
 
 def test_a_whole_show_is_read(folder: Path) -> None:
@@ -171,7 +98,7 @@ def test_every_key_is_explained_in_place(repo: Path, tmp_path: Path, monkeypatch
     (tmp_path / given_tables["captions"]["file"]).write_text("1\n00:00:01,000 --> 00:00:02,000\nHello\n", encoding="utf-8")
     (demo / "sound.wav").rename(demo / Path(given_tables["film"]["sound"]).name)
     (tmp_path / "every_key.toml").write_text(text, encoding="utf-8")
-    monkeypatch.setattr(f"{__name__}.FRAMES", 1440)
+    monkeypatch.setattr(whole_show, "FRAMES", 1440)
     tables = list(every_known_key(tmp_path / "every_key.toml", monkeypatch))
     assert len(tables) == 15
     for name, known, given_keys in tables:
@@ -179,11 +106,6 @@ def test_every_key_is_explained_in_place(repo: Path, tmp_path: Path, monkeypatch
         assert known - given_keys <= (ELSEWHERE.get(name, set())), name
         assert given_keys <= known, name
         assert all(f"# {key} = " in text for key in ELSEWHERE.get(name, ()))
-
-
-def changed(old: str, new: str) -> str:
-    assert old in WHOLE
-    return WHOLE.replace(old, new, 1)
 
 
 @pytest.mark.parametrize(("text", "says"), [
@@ -301,53 +223,6 @@ def test_without_a_film_its_facts_must_stand_there(tmp_path: Path) -> None:
     assert [p.split(";")[0] for p in found] == [f"show.toml: film.{k}: is missing" for k in ("rate", "width", "height")]
 
 
-def rewrite_score(folder: Path, **rows: Any) -> None:
-    """Replaces fields of shots s1, s2 ... of the folder's score."""
-    score = read_score(folder / "score.toml")
-    shots = tuple(replace(s, **rows.get(f"s{s.number}", {})) for s in score.shots)
-    write_score(replace(score, shots=shots), folder / "score.toml")
-
-
-@pytest.mark.parametrize(("row", "says"), [
-    ({"entry": "glide"}, "shot 2: entry: is glide, but the shot comes in by a cut"),
-    ({"look": "nihgt"}, "shot 2: look: is 'nihgt'; allowed: a [look.NAME] of the show; try: did you mean 'night'?"),
-    ({"walk": "w1"}, "shot 2: walk: 'w1' has keys from frame 0 to 47; allowed: a walk that covers the shot's frames 48 to 71"),
-    ({"source": "clip", "clip": "none.mp4"}, "shot 2: clip: 'none.mp4' is missing"),
-    ({"source": "clip"}, "shot 2: clip: '' is missing"),
-    ({"number": 9}, "shot 9: is no shot of the cut list; allowed: shots 1 to 3"),
-])
-def test_a_score_that_does_not_fit_says_where(folder: Path, row: dict[str, Any], says: str) -> None:
-    rewrite_score(folder, s2=row)
-    assert any(f"score.toml: {says}" in p for p in problems(folder)), problems(folder)
-
-
-def test_shots_that_the_score_leaves_out_play_the_shows_source(folder: Path) -> None:
-    (folder / "score.toml").write_text(
-        "[[shot]]\nnumber = 1\nwalk = 'w1'\n[[shot]]\nnumber = 3\nsource = 'black'\n", encoding="utf-8")
-    assert "is generator, but no score names a walk for shot 2" in the_problem(folder)
-    show = show_of(folder, changed("source = \"generator\"", "source = \"film\""))
-    assert [show.score_shot(n).source for n in (1, 2, 3)] == ["generator", "film", "black"]
-
-
-def test_clips_are_found_beside_the_score(folder: Path) -> None:
-    (folder / "other.mp4").write_bytes(b"film")
-    rewrite_score(folder, s2={"source": "clip", "clip": "other.mp4"})
-    assert show_of(folder).clips == {2: folder / "other.mp4"}
-
-
-def test_a_walk_of_one_key_is_a_still(folder: Path) -> None:
-    score = read_score(folder / "score.toml")
-    still = Walk("w2", np.zeros((1, 1, 4), np.float32), np.array([60]), ("still",))
-    write_score(replace(score, walks={**score.walks, "w2": still}), folder / "score.toml")
-    show_of(folder)
-
-
-def test_whether_the_score_is_the_models_is_asked_of_the_opened_model_only(folder: Path) -> None:
-    """A model that is cut short has another hash as well; opening it says what is the matter (see test_sources)."""
-    (folder / "models" / "synthesis.onnx").write_bytes(b"cut sho")
-    show_of(folder)
-
-
 def test_what_could_be_read_of_an_unsound_show_is_given_with_its_problems(folder: Path) -> None:
     (folder / "film.mp4").write_bytes(b"broken")
     (folder / "score.npz").write_bytes(b"not a zip")
@@ -371,16 +246,6 @@ def test_a_fallback_of_another_length_or_rate_is_a_problem(folder: Path, facts: 
     found = read_show(folder / "show.toml", lambda path: (*facts, 8, 6) if path.name == "spare.mp4" else probe(path)).problems
     assert len(found) == 1 and says in str(found[0]) and "fallback.file" in found[0].where
     assert not read_show(folder / "show.toml", probe).problems
-
-
-def test_the_hint_for_a_key_looks_in_its_own_walk_first(folder: Path) -> None:
-    names = {"s03": ("s03.f0180", "s03.f0200"), "s20": ("s20.f1599", "s20.f1600")}
-    walks = {n: Walk(n, np.zeros((2, 1, 4), np.float32), np.array([0, 9]), keys) for n, keys in names.items()}
-    show = replace(show_of(folder), score=Score((), walks))
-    asked = check_request("/cineml/latent/key", ["s03.f999"], show)
-    assert isinstance(asked, Refusal) and "did you mean 's03." in asked.reason
-    elsewhere = check_request("/cineml/latent/key", ["s21.f1600"], show)
-    assert isinstance(elsewhere, Refusal) and "'s20.f1600'" in elsewhere.reason
 
 
 def test_a_generator_that_is_played_must_be_named(folder: Path) -> None:
@@ -445,60 +310,3 @@ def test_any_toml_is_a_show_or_problems(tmp_path: Path, data: dict[str, Any]) ->
         load_show(tmp_path / "show.toml", probe)
     except ShowError as e:
         assert all(p.where.startswith("show.toml") for p in e.problems)
-
-
-@pytest.mark.parametrize("text", ["[[shot", "", None, "# only a remark"])
-def test_the_arrays_of_a_score_are_tried_though_its_text_is_broken_empty_or_gone(folder: Path, text: str | None) -> None:
-    (folder / "score.npz").write_bytes(b"not a zip")
-    if text is None:
-        (folder / "score.toml").unlink()
-    else:
-        (folder / "score.toml").write_text(text, encoding="utf-8")
-    found = problems(folder)
-    assert sum("score.npz: cannot be read" in p for p in found) == 1, found
-    assert not any("key latent" in p or "play.source" in p for p in found) or text == "# only a remark", found
-    (folder / "score.npz").unlink()
-    assert not any("score.npz" in p for p in problems(folder)), "whether arrays should be there, nobody can know"
-
-
-def test_one_wrong_row_hides_no_other(folder: Path) -> None:
-    (folder / "score.toml").write_text(
-        "[[shot]]\nnumber = 1\nwalk = 'w1'\nentry = 'slide'\n[[shot]]\nnumber = 9\nsource = 'film'\nlook = 'nihgt'\n"
-        "[[shot]]\nnumber = 2\nwalk = 'w1'\n[[shot]]\nnumber = 3\nsource = 'clip'\nclip = 'none.mp4'\n", encoding="utf-8")
-    (folder / "film.mp4").write_bytes(b"film")
-    found = problems(folder)
-    assert [p.split(": ", 1)[1] for p in found] == [
-        "[[shot]] 1 (shot 1): entry: is 'slide'; allowed: jump, glide; try: did you mean 'glide'?",
-        "shot 9: is no shot of the cut list; allowed: shots 1 to 3",
-        "shot 9: look: is 'nihgt'; allowed: a [look.NAME] of the show; try: did you mean 'night'?",
-        "shot 2: walk: 'w1' has keys from frame 0 to 47; allowed: a walk that covers the shot's frames 48 to 71; "
-        "try: make the score again from this cut list",
-        "shot 3: clip: 'none.mp4' is missing; allowed: a film file, or a folder of frames such as 000300.png, relative "
-        "to the score"]
-
-
-@pytest.mark.parametrize("rows", ["[[shot]]\nnumber = 1\nsource = 'generatr'", "[[shot]]\nnumber = 1\nsource = 3",
-                                  "[[shot]]\nnumber = 1\nsource = 'clip'\nclip = 3",
-                                  "[[shot]]\nnumber = 1\nlook = 3\nwalk = 'w1'",
-                                  "[[shot]]\nnumber = 1\nwalk = 3", "[[shot]]\nnumber = '1'\nwalk = 'w1'"])
-def test_one_wrong_value_of_a_score_is_one_problem(folder: Path, rows: str) -> None:
-    """Nothing is said of what follows from a value that nobody could read."""
-    rest = "".join(f"[[shot]]\nnumber = {n}\nwalk = 'w{n}'\n" for n in (2, 3))
-    (folder / "score.toml").write_text(f"{rows}\n{rest}", encoding="utf-8")
-    assert "shot]] 1" in the_problem(folder)
-
-
-def test_looks_and_clips_of_a_score_are_checked_without_a_cut_list(folder: Path) -> None:
-    rewrite_score(folder, s1={"look": "nihgt"}, s2={"source": "clip", "clip": "none.mp4"})
-    (folder / "cuts.csv").write_bytes(b"nothing")
-    found = "\n".join(problems(folder))
-    assert "shot 1: look: is 'nihgt'" in found and "'none.mp4' is missing" in found and "is no shot" not in found
-
-
-def test_a_cue_is_not_blamed_for_a_score_or_cut_list_that_cannot_be_read(folder: Path) -> None:
-    sends = '[["/cineml/latent/key", "w2.a"], ["/cineml/shot/3/go"]]'
-    text = changed('[["/cineml/look/select", "night"], ["/cineml/transport/pause"]]', sends)
-    show_of(folder, text)
-    (folder / "score.npz").write_bytes(b"not a zip")
-    (folder / "cuts.csv").write_bytes(b"nothing")
-    assert not [p for p in problems(folder, text) if "cue" in p]

@@ -163,6 +163,7 @@ def test_every_problem_is_said_at_once() -> None:
 
 @pytest.mark.parametrize(("text", "says"), [
     ("", "'# rate:' is missing"),
+    ("hello, this\nis, no list\n", "is no cut list: '# rate:' is missing, and so are the columns"),
     ("# rate: 24/1\n", "'# frames:' is 'missing'"),
     ("# rate: 24/1\n# frames: ²\n", "whole number"),
     ("# rate: fast\n# frames: 48\nshot,start,end\n1,0,48", "'fast' is not a frame rate"),

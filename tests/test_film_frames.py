@@ -12,6 +12,7 @@ from PIL import Image
 
 from player.show.cut_list import CutList, Shot, write_csv
 from player.sources.film_reader import FilmReader
+from tests.ctrl_c import ctrl_c_at
 from tests.film_footage import scene, write_film
 from tools import film_frames
 
@@ -95,15 +96,7 @@ def test_a_painted_frame_is_never_overwritten(film: Path, tmp_path: Path, capsys
 
 def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(film: Path, tmp_path: Path,
                                                                 monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
-    real, made = film_frames.write_frame, []
-
-    def stops(*args: object) -> None:
-        made.append(1)
-        if len(made) == 5:
-            raise KeyboardInterrupt
-        real(*args)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(film_frames, "write_frame", stops)
+    made = ctrl_c_at(monkeypatch, film_frames, "write_frame", 5)
     assert frames(film, "-o", tmp_path / "out", "--only", "0-9", "--threads", "1") == 130
     assert len(names(tmp_path / "out")) >= 4 and not list((tmp_path / "out").glob("*.part"))
     assert frames(film, "-o", tmp_path / "out", "--only", "0-9") == 0

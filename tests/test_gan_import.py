@@ -33,15 +33,7 @@ from tools.gan_import import import_bytes, main
 
 SMALL = GeneratorConfig(resolution=16, channels=3, z_dim=6, w_dim=5, mapping_layers=2, channel_base=64, channel_max=8)
 JUDGE = DiscriminatorConfig(resolution=16, channels=3, channel_base=64, channel_max=8)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Any:
-    """Networks this small run faster on one thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def generator_of(config: GeneratorConfig = SMALL) -> Generator:

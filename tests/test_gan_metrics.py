@@ -24,14 +24,7 @@ from tools.metrics_encoder import FILE
 from tools.metrics_inception import FeatureNet
 from tools.train_dataset import load_dataset
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    """Tiny networks on two busy cores are faster on one, and the same every time."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 # FID

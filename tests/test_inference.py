@@ -95,6 +95,14 @@ def made_live(inference: Inference, at_s: float) -> list[Frame]:
     return inference.finished()
 
 
+def hang(inference: Inference, told: Told) -> None:
+    """Asks for a picture that is not done before told.gate is set, and waits until the model is at it."""
+    told.gate.clear()
+    inference.make(aim(1.0))
+    while not told.inside:
+        time.sleep(0.001)
+
+
 def settle(inference: Inference) -> None:
     end = time.monotonic() + 20
     while busy(inference) and time.monotonic() < end:
@@ -130,10 +138,7 @@ def test_an_aim_becomes_a_frame_on_another_thread(inference: Inference, told: To
 
 
 def test_make_never_waits_and_the_newest_aim_wins(inference: Inference, told: Told) -> None:
-    told.gate.clear()
-    inference.make(aim(1.0))
-    while not told.inside:
-        time.sleep(0.001)
+    hang(inference, told)
     assert inference.waiting is None
     for t in (2.0, 3.0, 4.0):
         inference.make(aim(t))
@@ -260,10 +265,7 @@ def test_a_failing_fallback_is_a_fault_too(inference: Inference, told: Told, fal
 def test_a_model_that_hangs_is_left_and_the_fallback_goes_on(inference: Inference, told: Told,
                                                              monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "HUNG_S", 0.05)
-    told.gate.clear()
-    inference.make(aim(1.0))
-    while not told.inside:
-        time.sleep(0.001)
+    hang(inference, told)
     frames: list[Frame] = []
     for i in range(20_000):
         if inference.waiting is None:  # as the play loop does
@@ -288,10 +290,7 @@ def test_a_hung_model_never_blocks_close(told: Told, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(module, "CLOSE_S", 0.05)
     inference = Inference({"generator": told}, SHOW)
     inference.open()
-    told.gate.clear()
-    inference.make(aim(1.0))
-    while not told.inside:
-        time.sleep(0.001)
+    hang(inference, told)
     inference.close()
     assert told.inside == 1 and told.is_open  # still running, so not torn down under it
     told.gate.set()
@@ -304,10 +303,7 @@ def test_what_a_hung_source_is_made_of_stays_open_at_close(told: Told, fallback:
     told.bases = {"film": film}  # type: ignore[attr-defined]
     inference = Inference({"film": film, "clip": other, "generator": told}, SHOW, fallback)
     inference.open()
-    told.gate.clear()
-    inference.make(aim(1.0))
-    while not told.inside:
-        time.sleep(0.001)
+    hang(inference, told)
     inference.close()
     assert told.is_open and film.is_open and not other.is_open and not fallback.is_open
     told.gate.set()

@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 
 from player.show.cut_list import CutList, Shot, write_csv
+from tests.ctrl_c import ctrl_c_at
 from tests.film_footage import write_film
+from tests.painted_clip import write_frames
 
 cv2 = pytest.importorskip("cv2")
 from tools import keyframes_mask  # noqa: E402
@@ -74,11 +76,7 @@ def mask(*argv: object) -> int:
 
 @pytest.fixture(scope="module")
 def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("film") / "frames"
-    folder.mkdir()
-    for n in range(FRAMES):
-        Image.fromarray(picture(n)).save(folder / f"{n:04d}.png")
-    return folder
+    return write_frames(tmp_path_factory.mktemp("film") / "frames", [picture(n) for n in range(FRAMES)], "{:04d}.png")
 
 
 @pytest.fixture(scope="module")
@@ -272,10 +270,7 @@ def test_someone_who_stops_is_foreground_still() -> None:
 
 
 def test_a_shot_without_foreground_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = tmp_path / "frames"
-    folder.mkdir()
-    for n in range(5):
-        Image.fromarray(WALL[:HEIGHT, :WIDTH]).save(folder / f"{n:04d}.png")
+    folder = write_frames(tmp_path / "frames", [WALL[:HEIGHT, :WIDTH] for n in range(5)], "{:04d}.png")
     assert mask(folder, "-o", tmp_path / "out") == 0
     assert "shot 1: no foreground found" in capsys.readouterr().out
     assert mask(folder, "-o", tmp_path / "out") == 0
@@ -287,15 +282,8 @@ def test_a_shot_without_foreground_is_named(tmp_path: Path, capsys: pytest.Captu
 def test_a_stopped_run_keeps_whole_shots_and_takes_none_of_its_files_for_a_persons(
         frames: Path, plate: Path, cuts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
-    out, real, written = tmp_path / "out", keyframes_mask.write_mask, []
-
-    def stops(path: Path, data: bytes, record: Record) -> None:
-        written.append(path.name)
-        if len(written) == 10:
-            raise KeyboardInterrupt
-        real(path, data, record)
-
-    monkeypatch.setattr(keyframes_mask, "write_mask", stops)
+    out = tmp_path / "out"
+    ctrl_c_at(monkeypatch, keyframes_mask, "write_mask", 10)
     assert mask(frames, "--background", plate, "--cuts", cuts, "-o", out) == 130
     assert mask(frames, "--background", plate, "--cuts", cuts, "-o", out) == 0
     said = capsys.readouterr().out

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 cv2 = pytest.importorskip("cv2")
+from tests.painted_clip import write_frames  # noqa: E402
 from tests.test_keyframes_mask import BALL, FRAMES, HEIGHT, RADIUS, WALL, WIDTH, iou, mask, picture, texture, truth  # noqa: E402
 from tools import keyframes_mask  # noqa: E402
 from tools.keyframes_mask_light import evened, tone_curve  # noqa: E402
@@ -83,9 +84,7 @@ def test_motion_that_makes_no_sense_is_named_and_a_mask_by_hand_mends(tmp_path: 
     from tools import keyframes_mask_shot
 
     folder, out = tmp_path / "frames", tmp_path / "out"
-    folder.mkdir()
-    for n in range(6):
-        Image.fromarray(picture(n)).save(folder / f"{n:04d}.png")
+    write_frames(folder, [picture(n) for n in range(6)], "{:04d}.png")
     wrong = [(truth(n) if n % 2 else ~truth(n)).astype(np.float32) for n in range(6)]
     monkeypatch.setattr(keyframes_mask_shot, "from_motion", lambda frames, *rest: [
         cv2.resize(m, frames[0].shape[1::-1]) for m in wrong])  # fmt: skip
@@ -116,10 +115,8 @@ def test_what_is_plainly_a_picture_is_no_mask() -> None:
 
 def test_pictures_in_the_folder_do_not_become_masks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, out = tmp_path / "frames", tmp_path / "out"
-    folder.mkdir()
     out.mkdir()
-    for n in range(4):
-        Image.fromarray(picture(n)).save(folder / f"{n:04d}.png")
+    write_frames(folder, [picture(n) for n in range(4)], "{:04d}.png")
     Image.fromarray(picture(2)).save(out / "0002.png")
     held = (out / "0002.png").read_bytes()
     for argv in (("-o", out), ("-o", tmp_path / "other", "--masks", out)):
@@ -136,11 +133,8 @@ def test_pictures_in_the_folder_do_not_become_masks(tmp_path: Path, capsys: pyte
 
 def test_masks_that_all_are_a_persons_are_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, out = tmp_path / "frames", tmp_path / "out"
-    folder.mkdir()
-    out.mkdir()
-    for n in range(4):
-        Image.fromarray(picture(n)).save(folder / f"{n:04d}.png")
-        Image.fromarray(np.where(truth(n), 255, 0).astype(np.uint8)).save(out / f"{n:04d}.png")
+    write_frames(folder, [picture(n) for n in range(4)], "{:04d}.png")
+    write_frames(out, [np.where(truth(n), 255, 0).astype(np.uint8) for n in range(4)], "{:04d}.png")
     assert mask(folder, "-o", out) == 0
     assert "4 masks, 0 made now, 4 of your own hand kept" in capsys.readouterr().out
 
@@ -148,9 +142,7 @@ def test_masks_that_all_are_a_persons_are_not_made(tmp_path: Path, capsys: pytes
 def test_a_shot_too_long_to_be_looked_at_at_once_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                                          capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
     folder = tmp_path / "frames"
-    folder.mkdir()
-    for n in range(6):
-        Image.fromarray(picture(n)).save(folder / f"{n:04d}.png")
+    write_frames(folder, [picture(n) for n in range(6)], "{:04d}.png")
     monkeypatch.setattr(keyframes_mask, "MOST_AT_ONCE", 3)
     assert mask(folder, "-o", tmp_path / "out") == 0
     assert "shot 1 is longer than the 3 frames" in (said := capsys.readouterr().out) and "0-2, 3-5" in said

@@ -115,3 +115,16 @@ def test_style_distance_is_in_the_pictures_own_unit() -> None:
 def test_pictures_of_another_size_and_odd_sizes_are_measured() -> None:
     assert style_distance(painting(8, 96, 128), painting(9, 64, 64)) < 60
     assert halved(np.ones((5, 7, 3), np.float32)).shape == (2, 3, 3)
+
+
+def test_what_of_a_style_is_not_painted_plays_no_part() -> None:
+    style = painting(5, 128, 128)
+    torn = style.copy()
+    torn[:, 70:] = (255, 0, 255)
+    usable = np.ones((128, 128), bool)
+    assert style_distance(painting(6, 128, 128), style, usable=usable) == style_distance(painting(6, 128, 128), style)
+    usable[:, 70:] = False
+    apart = [style_distance(painting(6, 128, 128), s, usable=usable) for s in (style, torn)]
+    assert apart[0] == apart[1] and style_distance(painting(6, 128, 128), torn) > 2 * apart[1]
+    with pytest.raises(ValueError, match="patch"):
+        style_distance(style, style, usable=np.zeros((128, 128), bool))

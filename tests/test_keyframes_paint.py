@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +14,8 @@ pytest.importorskip("cv2")
 pytest.importorskip("numba")
 
 from player.show.cut_list import CutList, Shot, write_csv
-from tests.film_footage import write_film
-from tests.painted import moving, strokes
+from tests.ctrl_c import ctrl_c_at
+from tests.painted import moving, strokes, write_painting
 from tools import keyframes_paint, paint_keys
 from tools.keyframes_paint import main
 from tools.paint_choice import Part, between
@@ -26,17 +25,10 @@ from tools.paint_options import arguments, frame_numbers, paint_options
 FRAMES, CUT = 10, 6
 
 
-def scene(number: int) -> np.ndarray:
-    """Two shots."""
-    return moving(number, 64, 48) if number < CUT else 255 - moving(40 + number, 64, 48)
-
-
 @pytest.fixture(scope="module")
 def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with film.mp4, cuts.csv and painting.png."""
-    folder = tmp_path_factory.mktemp("given")
-    write_film(folder / "film.mp4", FRAMES, picture=scene, options={"crf": "12"})
-    Image.fromarray(strokes(64, 56)).save(folder / "painting.png")
+    folder = write_painting(tmp_path_factory.mktemp("given"), FRAMES, CUT)
     write_csv(CutList("film.mp4", 24, FRAMES, (Shot(1, 0, CUT), Shot(2, CUT, FRAMES))), folder / "cuts.csv")  # type: ignore[arg-type]
     return folder
 
@@ -111,15 +103,7 @@ def test_keys_of_another_way_are_never_written_over_unasked(given: Path, painted
 def test_stopped_by_hand_it_keeps_what_is_done_and_goes_on_to_the_same_keys(
         given: Path, painted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
-    out, real, calls = tmp_path / "out", paint_keys.synthesise, []
-
-    def stopped(*args: Any, **options: Any) -> Any:
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return real(*args, **options)
-
-    monkeypatch.setattr(paint_keys, "synthesise", stopped)
+    out, calls = tmp_path / "out", ctrl_c_at(monkeypatch, paint_keys, "synthesise", 2)
     assert paint(given, out, "--keys-at", "1,4,8", "--stop-after", "keys") == 130
     assert len(keys(out)) == 1 and "kept" in capsys.readouterr().err
     assert paint(given, out, "--keys-at", "1,4,8", "--stop-after", "keys") == 0

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,37 +18,34 @@ from PIL import Image
 pytest.importorskip("cv2")
 pytest.importorskip("numba")
 
-from player.show.cut_list import CutList, Shot, read_csv, write_csv
-from tests.film_footage import write_film
-from tests.painted import moving, strokes
-from tests.painted_clip import Engine, frame, opened, painted, write_frames
-from tools import keyframes_paint, keyframes_propagate, paint_keys, patch_engine
+from player.show.cut_list import read_csv
+from tests.painted import write_painting
+from tests.painted_clip import (
+    CUT,
+    FRAMES,
+    Engine,
+    film_frame,
+    frame,
+    opened,
+    stand_in,
+    write_clip,
+    write_cuts,
+    write_frames,
+)
+from tools import keyframes_paint, keyframes_propagate, paint_keys
 from tools.keyframes_output import differences
 
-CUT, FRAMES = 6, 12
 PLAIN = ("--preset", "draft", "--threads", "1", "--jobs", "1", "--deflicker", "0")
 
 
-def film_frame(n: int) -> np.ndarray:
-    return frame(n % CUT, n // CUT)
-
-
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    made = Engine()
-    monkeypatch.setattr(patch_engine, "synthesise", made)
-    yield made
+def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    return stand_in(monkeypatch)
 
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    """frames/ (12, two shots), keys/ (of frames 1 and 7), cuts.csv."""
-    write_frames(tmp_path / "frames", [film_frame(n) for n in range(FRAMES)])
-    (tmp_path / "keys").mkdir()
-    for n in (1, 7):
-        Image.fromarray(painted(film_frame(n))).save(tmp_path / "keys" / f"{n:06d}.png")
-    write_csv(CutList("frames", 24, FRAMES, (Shot(1, 0, CUT), Shot(2, CUT, FRAMES))), tmp_path / "cuts.csv")  # type: ignore[arg-type]
-    return tmp_path
+    return write_clip(tmp_path)
 
 
 @pytest.fixture
@@ -191,8 +188,7 @@ def test_where_a_shot_has_no_key_the_others_frames_are_said(go: Callable[..., in
 
 
 def test_frames_of_a_dissolve_are_counted_once(go: Callable[..., int], clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_csv(CutList("frames", 24, FRAMES, (Shot(1, 0, CUT), Shot(2, CUT, FRAMES, "dissolve", 3))),  # type: ignore[arg-type]
-              clip / "cuts.csv")  # fmt: skip
+    write_cuts(clip / "cuts.csv", "dissolve", 3)
     (clip / "keys" / "000007.png").rename(clip / "keys" / "000010.png")
     assert go() == 0 and "12 frames of 64x48 in 2 shots" in said(capsys)
 
@@ -305,17 +301,10 @@ def test_ctrl_c_waits_until_processes_are_started_and_they_never_hear_it() -> No
 # --- paint
 
 
-def scene(number: int) -> np.ndarray:
-    """Two shots."""
-    return moving(number, 64, 48) if number < CUT else 255 - moving(40 + number, 64, 48)
-
-
 @pytest.fixture(scope="module")
 def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("given")
-    write_film(folder / "film.mp4", FRAMES, picture=scene, options={"crf": "12"})
-    Image.fromarray(strokes(64, 56)).save(folder / "painting.png")
-    return folder
+    return write_painting(folder, FRAMES, CUT)
 
 
 def paint(given: Path, out: Path, *more: object, style: object = "painting.png") -> int:

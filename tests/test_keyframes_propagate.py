@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,20 +17,26 @@ from PIL import Image
 pytest.importorskip("cv2")
 pytest.importorskip("numba")
 
-from player.show.cut_list import CutList, Shot, write_csv
 from player.sources.film_reader import FilmReader
 from tests.film_footage import decoded_sound, write_film
-from tests.painted_clip import HEIGHT, WIDTH, Engine, frame, opened, painted, write_frames
-from tools import keyframes_propagate, patch_engine
+from tests.painted_clip import (
+    CUT,
+    HEIGHT,
+    WIDTH,
+    Engine,
+    film_frame,
+    frame,
+    opened,
+    painted,
+    stand_in,
+    write_clip,
+    write_cuts,
+    write_frames,
+)
+from tools import keyframes_propagate
 from tools.keyframes_frames import dissolved, faded, unfaded
 
-CUT = 6
 PLAIN = ("--preset", "draft", "--threads", "1", "--jobs", "1", "--deflicker", "0")
-
-
-def film_frame(n: int) -> np.ndarray:
-    """Twelve frames, two shots: another ground from frame 6 on."""
-    return frame(n % CUT, n // CUT)
 
 
 def run(*argv: object) -> int:
@@ -39,28 +44,13 @@ def run(*argv: object) -> int:
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    made = Engine()
-    monkeypatch.setattr(patch_engine, "synthesise", made)
-    yield made
+def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    return stand_in(monkeypatch)
 
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    """A folder with frames/, keys/ (of frames 1 and 7) and cuts.csv."""
-    write_frames(tmp_path / "frames", [film_frame(n) for n in range(12)], "view_{:04d}.png")
-    (tmp_path / "keys").mkdir()
-    for n in (1, 7):
-        Image.fromarray(painted(film_frame(n))).save(tmp_path / "keys" / f"{n:06d}.png")
-    cuts("cut", 0, tmp_path / "cuts.csv")
-    return tmp_path
-
-
-def cuts(into: str, length: int, path: Path) -> None:
-    from fractions import Fraction
-
-    shots = (Shot(1, 0, CUT), Shot(2, CUT, 12, into, length, "black" if into == "fade" else ""))
-    write_csv(CutList("frames", Fraction(24), 12, shots), path)
+    return write_clip(tmp_path, "view_{:04d}.png")
 
 
 def off(a: np.ndarray, b: np.ndarray) -> float:
@@ -130,7 +120,7 @@ def test_a_part_of_the_film_has_its_own_part_of_the_sound(engine: Engine, tmp_pa
 
 
 def test_in_a_dissolve_both_shots_are_painted_and_mixed_as_the_film_mixes_them(engine: Engine, clip: Path) -> None:
-    cuts("dissolve", 3, clip / "cuts.csv")
+    write_cuts(clip / "cuts.csv", "dissolve", 3)
     for n in range(6, 9):
         mixed = dissolved(frame(n, 0), frame(n - CUT, 1), (n - 5) / 4)
         Image.fromarray(mixed).save(clip / "frames" / f"view_{n:04d}.png")
@@ -144,7 +134,7 @@ def test_in_a_dissolve_both_shots_are_painted_and_mixed_as_the_film_mixes_them(e
 
 
 def test_a_fade_is_taken_off_and_put_back(engine: Engine, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    cuts("fade", 4, clip / "cuts.csv")
+    write_cuts(clip / "cuts.csv", "fade", 4)
     for n in range(6, 10):
         Image.fromarray(faded(film_frame(n), (n - 5) / 5, "black")).save(clip / "frames" / f"view_{n:04d}.png")
     (clip / "keys" / "000007.png").unlink()
@@ -221,7 +211,7 @@ def test_a_frame_that_somebody_has_retouched_stays(engine: Engine, clip: Path, c
     Image.fromarray(np.full((HEIGHT, WIDTH, 3), 99, np.uint8)).save(clip / "out" / "view_0003.png")
     (clip / "out" / "view_0004.png").unlink()
     assert run(*command(clip, "out", "--again")) == 0
-    assert "1 frames were changed since they were made" in capsys.readouterr().out
+    assert "1 frame was changed since it was made" in capsys.readouterr().out
     assert opened(clip / "out" / "view_0003.png").max() == 99 and (clip / "out" / "view_0004.png").is_file()
 
 
@@ -247,6 +237,21 @@ def test_the_films_own_colours_are_kept_where_a_mask_says_so(engine: Engine, cli
         a, b = (opened(clip / name / f"view_{n:04d}.png") for name in ("plain", "kept"))
         assert np.array_equal(a[:, :40], b[:, :40]) and off(a[:, 40:], b[:, 40:]) > 5
         assert np.ptp(b[:, 50:].astype(int), axis=2).mean() < 0.5 * np.ptp(a[:, 50:].astype(int), axis=2).mean()  # greyer
+
+
+def test_frames_of_before_colour_was_kept_to_the_pixel_are_known(engine: Engine, clip: Path,
+                                                                 capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    for what in ("colour", "luminance"):
+        record = clip / what / "options.json"
+        assert run(*command(clip, what, "--keep", what)) == 0
+        told = json.loads(record.read_text())
+        assert told["common"]["options"].pop("coarse_px", None) == (0 if what == "colour" else None)
+        record.write_text(json.dumps(told))
+        capsys.readouterr()
+        assert run(*command(clip, what, "--keep", what)) == (2 if what == "colour" else 0)
+    assert run(*command(clip, "colour", "--keep", "colour")) == 2
+    assert "was begun with other options: coarse_px none (now 0.0)" in capsys.readouterr().err
+    assert run(*command(clip, "colour", "--keep", "colour", "--again")) == 0
 
 
 def test_a_preview_is_one_sheet_and_nothing_else(engine: Engine, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ from PIL import Image
 pytest.importorskip("cv2")
 pytest.importorskip("numba")
 
-from tests.painted_clip import HEIGHT, WIDTH, Engine, frame, opened, painted, write_frames
-from tools import keyframes_propagate, patch_engine
+from tests.painted_clip import HEIGHT, WIDTH, Engine, frame, opened, painted, stand_in, write_frames
+from tools import keyframes_propagate
 from tools.keyframes_options import arguments, shared_out
 
 PLAIN = ("--preset", "draft", "--threads", "1", "--jobs", "1", "--deflicker", "0")
@@ -27,10 +27,8 @@ def run(*argv: object) -> int:
 
 
 @pytest.fixture(autouse=True)
-def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    made = Engine()
-    monkeypatch.setattr(patch_engine, "synthesise", made)
-    yield made
+def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    return stand_in(monkeypatch)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +13,7 @@ pytest.importorskip("cv2")
 pytest.importorskip("numba")
 
 from player.show.problem import ShowError
-from tests.painted_clip import HEIGHT, WIDTH, Engine, frame, painted
+from tests.painted_clip import HEIGHT, WIDTH, Engine, frame, painted, stand_in
 from tools import patch_engine
 from tools.keyframes_kept import Folder, Memory
 from tools.keyframes_options import Options
@@ -26,10 +25,8 @@ FRAMES = [frame(n) for n in range(8)]
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    made = Engine()
-    monkeypatch.setattr(patch_engine, "synthesise", made)
-    yield made
+def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    return stand_in(monkeypatch)
 
 
 def off(a: np.ndarray, b: np.ndarray) -> float:

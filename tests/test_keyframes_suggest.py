@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,20 @@ def cuts(film: Path) -> Path:
     path = film.with_name("cuts.csv")
     write_csv(CutList("film.mp4", Fraction(24), FRAMES, (Shot(1, 0, 24), Shot(2, 24, 32), Shot(3, 32, 60))), path)
     return path
+
+
+@pytest.fixture(scope="module")
+def looked_at(film: Path, cuts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is kept of the film's shots, for tests of what is made of them: looking takes longest."""
+    out = tmp_path_factory.mktemp("looked") / "out"
+    assert suggest(film, "--cuts", cuts, "-n", 3, "-o", out, "--no-frames") == 0
+    return out / "suggest" / "work"
+
+
+def begun(looked_at: Path, out: Path) -> Path:
+    """An output whose shots have been looked at."""
+    shutil.copytree(looked_at, out / "suggest" / "work")
+    return out
 
 
 def test_lazy_greedy_chooses_what_plain_greedy_chooses() -> None:
@@ -162,7 +177,8 @@ def test_the_frames_are_the_films_own_one_a_shot_and_named_by_number(film: Path,
     assert frames_in(tmp_path / "out", keyframes_suggest.footage_at(film), "--keys").keys() == set(numbers)
 
 
-def test_the_same_choice_again_and_a_larger_n_leaves_less(film: Path, cuts: Path, tmp_path: Path) -> None:
+def test_the_same_choice_again_and_a_larger_n_leaves_less(film: Path, cuts: Path, looked_at: Path, tmp_path: Path) -> None:
+    begun(looked_at, tmp_path / "a")
     for name, number in (("a", 4), ("b", 4), ("c", 7)):
         assert suggest(film, "--cuts", cuts, "-n", number, "-o", tmp_path / name, "--no-frames") == 0
     a, b, c = ([k["frame"] for k in told(tmp_path / n)["keys"]] for n in "abc")
@@ -170,39 +186,41 @@ def test_the_same_choice_again_and_a_larger_n_leaves_less(film: Path, cuts: Path
     assert len(set(c)) == 7 and told(tmp_path / "c")["error"] < told(tmp_path / "a")["error"]
 
 
-def test_what_comes_into_the_picture_is_painted_and_what_stands_still_once(film: Path, cuts: Path, tmp_path: Path) -> None:
-    assert suggest(film, "--cuts", cuts, "-n", 3, "-o", tmp_path / "one", "--start", 0, "--end", 32) == 0
+def test_what_comes_into_the_picture_is_painted_and_what_stands_still_once(film: Path, cuts: Path, looked_at: Path,
+                                                                           tmp_path: Path) -> None:  # fmt: skip
+    assert suggest(film, "--cuts", cuts, "-n", 3, "-o", begun(looked_at, tmp_path / "one"), "--start", 0, "--end", 32) == 0
     numbers = frames_of(tmp_path / "one")
     assert len([n for n in numbers if n < 24]) == 2 and len([n for n in numbers if n >= 24]) == 1
     first, second = [n for n in numbers if n < 24]
     assert first < 18 <= second, "one shows the ground, one the board"
 
 
-def test_fewer_frames_than_shots_says_which_go_without(film: Path, cuts: Path, tmp_path: Path,
+def test_fewer_frames_than_shots_says_which_go_without(film: Path, cuts: Path, looked_at: Path, tmp_path: Path,
                                                        capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
-    assert suggest(film, "--cuts", cuts, "-n", 2, "-o", tmp_path / "out") == 0
+    assert suggest(film, "--cuts", cuts, "-n", 2, "-o", begun(looked_at, tmp_path / "out")) == 0
     assert "shot 2: no frame to paint" in capsys.readouterr().out
     assert told(tmp_path / "out")["shots_without"] == [2]
 
 
-def test_per_shot_and_until(film: Path, cuts: Path, tmp_path: Path) -> None:
-    assert suggest(film, "--cuts", cuts, "--per-shot", 2, "-o", tmp_path / "per") == 0
+def test_per_shot_and_until(film: Path, cuts: Path, looked_at: Path, tmp_path: Path) -> None:
+    assert suggest(film, "--cuts", cuts, "--per-shot", 2, "-o", begun(looked_at, tmp_path / "per")) == 0
     by_shot = [sum(a <= n < b for n in frames_of(tmp_path / "per")) for a, b in ((0, 24), (24, 32), (32, 60))]
     assert max(by_shot) == 2 and min(by_shot) >= 1
-    assert suggest(film, "--cuts", cuts, "--until", "20%", "-o", tmp_path / "until") == 0
+    assert suggest(film, "--cuts", cuts, "--until", "20%", "-o", begun(looked_at, tmp_path / "until")) == 0
     record = told(tmp_path / "until")
     assert record["error"] <= 0.2 and (len(record["keys"]) == 3 or record["keys"][-2]["error"] > 0.2)
 
 
-def test_without_a_cut_list_the_cuts_are_found(film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert suggest(film, "-n", 3, "-o", tmp_path / "out") == 0
+def test_without_a_cut_list_the_cuts_are_found(film: Path, looked_at: Path, tmp_path: Path,
+                                               capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    assert suggest(film, "-n", 3, "-o", begun(looked_at, tmp_path / "out")) == 0
     assert "3 shots found" in capsys.readouterr().out
     assert [sum(a <= n < b for n in frames_of(tmp_path / "out")) for a, b in ((0, 24), (24, 32), (32, 60))] == [1, 1, 1]
 
 
-def test_a_painted_frame_stays_and_a_stale_one_is_named(film: Path, cuts: Path, tmp_path: Path,
+def test_a_painted_frame_stays_and_a_stale_one_is_named(film: Path, cuts: Path, looked_at: Path, tmp_path: Path,
                                                         capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
-    out = tmp_path / "out"
+    out = begun(looked_at, tmp_path / "out")
     assert suggest(film, "--cuts", cuts, "-n", 5, "-o", out) == 0
     before = frames_of(out)
     painted = out / next(f"{n:06d}.png" for n in before if 24 <= n < 32)  # the only one of its shot, whatever the number
@@ -214,10 +232,10 @@ def test_a_painted_frame_stays_and_a_stale_one_is_named(film: Path, cuts: Path, 
     assert "suggested before, not now" in said and "already and stay as they are" in said
 
 
-def test_frames_of_another_film_do_not_pass_for_this_ones(film: Path, cuts: Path, tmp_path: Path,
+def test_frames_of_another_film_do_not_pass_for_this_ones(film: Path, cuts: Path, looked_at: Path, tmp_path: Path,
                                                           capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
     other = write_film(tmp_path / "other.mp4", FRAMES, picture=lambda n: 255 - picture(n), options={"crf": "12"})
-    out = tmp_path / "out"
+    out = begun(looked_at, tmp_path / "out")
     assert suggest(film, "--cuts", cuts, "-n", 3, "-o", out) == 0
     held = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
     capsys.readouterr()
@@ -230,8 +248,9 @@ def test_frames_of_another_film_do_not_pass_for_this_ones(film: Path, cuts: Path
     assert suggest(other, "-n", 3, "-o", out) == 0 and len(frames_of(out)) == 3, "nothing of the first film is there any more"
 
 
-def test_a_wrong_byte_in_what_is_kept_costs_the_work_and_no_more(film: Path, cuts: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
+def test_a_wrong_byte_in_what_is_kept_costs_the_work_and_no_more(film: Path, cuts: Path, looked_at: Path,
+                                                                 tmp_path: Path) -> None:  # fmt: skip
+    out = begun(looked_at, tmp_path / "out")
     assert suggest(film, "--cuts", cuts, "-n", 3, "-o", out) == 0
     before = told(out)
     for path in (out / "suggest" / "work").glob("*.npz"):
@@ -258,22 +277,23 @@ def test_what_to_paint_next(film: Path, cuts: Path, tmp_path: Path, capsys: pyte
     base = (film, "--cuts", cuts, "--keys", tmp_path / "painted")
     assert suggest(*base, "-o", tmp_path / "next") == 0
     assert [32 <= n < 60 for n in frames_of(tmp_path / "next")] == [True], "the third shot has none at all"
-    assert suggest(*base, "-n", 2, "-o", tmp_path / "two") == 0
+    seen = tmp_path / "next" / "suggest" / "work"
+    assert suggest(*base, "-n", 2, "-o", begun(seen, tmp_path / "two")) == 0
     record = told(tmp_path / "two")
     assert record["painted"] == [8, 28] and record["error_before"] < 1 and record["keys"][0]["gain"] > record["keys"][1]["gain"]
     capsys.readouterr()
-    assert suggest(*base, "--end", 32, "-o", tmp_path / "again", "--json") == 0
+    assert suggest(*base, "--end", 32, "-o", begun(seen, tmp_path / "again"), "--json") == 0
     told_so = json.loads(capsys.readouterr().out)
     assert [18 <= k["frame"] < 24 for k in told_so["keys"]] == [True], "the board, which no key shows yet"
 
 
-def test_a_key_that_is_still_the_films_own_frame_does_not_count(film: Path, cuts: Path, tmp_path: Path,
+def test_a_key_that_is_still_the_films_own_frame_does_not_count(film: Path, cuts: Path, looked_at: Path, tmp_path: Path,
                                                                 capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
     painted_keys(film, tmp_path / "painted", [8])
-    assert suggest(film, "--cuts", cuts, "-n", 3, "-o", tmp_path / "out") == 0
+    assert suggest(film, "--cuts", cuts, "-n", 3, "-o", begun(looked_at, tmp_path / "out")) == 0
     number = max(frames_of(tmp_path / "out"))
     Image.open(tmp_path / "out" / f"{number:06d}.png").save(tmp_path / "painted" / f"{number:06d}.png")
-    assert suggest(film, "--cuts", cuts, "--keys", tmp_path / "painted", "-o", tmp_path / "next") == 0
+    assert suggest(film, "--cuts", cuts, "--keys", tmp_path / "painted", "-o", begun(looked_at, tmp_path / "next")) == 0
     assert told(tmp_path / "next")["painted"] == [8] and "not painted yet" in capsys.readouterr().out
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -33,15 +32,7 @@ from tools.metrics_nearest import COPY, memorised, nearest_of, reduced
 
 TINY = EncoderSettings(size_px=32, features=24, width=8, steps=40, batch=16)
 SIDE = 32
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    """Tiny networks on two busy cores are faster on one, and the same every time."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def gaussian(count: int, seed: int, dims: int = 16) -> Tensor:

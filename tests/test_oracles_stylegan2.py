@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +30,8 @@ NAMES = (*NVLABS, "tf32")
 TRAINED = ("g64", "cond32", "resnet32", "fp16_64", "asym32", "tf32")  # with path lengths, losses and gradient norms
 W, IMAGE, SHARE = 1e-5, 5e-4, 1e-3
 
-pytestmark = pytest.mark.skipif(not ORACLES.is_dir(), reason="../shared/oracles is not here")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Networks this small run faster on one thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = [pytest.mark.skipif(not ORACLES.is_dir(), reason="../shared/oracles is not here"),
+              pytest.mark.usefixtures("one_thread")]  # fmt: skip
 
 
 @functools.cache

@@ -118,7 +118,7 @@ def test_a_fade_is_undone_before_fitting() -> None:
 
 def test_a_known_walk_is_found_again_and_shots_do_not_mix(known: tuple[Path, np.ndarray], tmp_path: Path) -> None:
     folder, codes = known
-    fitted, finished = deed.run(job(folder, tmp_path / "score.toml", steps=150), quiet=True)
+    fitted, finished = deed.run(job(folder, tmp_path / "score.toml", steps=80), quiet=True)
     assert finished
     assert all(f.error < 0.03 for f in fitted.values()), fitted
     score = read_score(tmp_path / "score.toml")
@@ -307,7 +307,7 @@ def test_a_full_disk_costs_one_sentence_and_no_older_score(
 
 def test_the_ends_of_two_walks_are_fitted_to_their_dissolve(known: tuple[Path, np.ndarray], tmp_path: Path) -> None:
     folder, _ = known
-    remap = job(folder, tmp_path / "score.toml", steps=150)
+    remap = job(folder, tmp_path / "score.toml", steps=80)
     read = deed.read_job(remap)
     alone, fresh, _ = deed.fit_shots(read, read.cuts.shots, quiet=True)
     joined = dict(alone)

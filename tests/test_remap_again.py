@@ -37,6 +37,19 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def remapped(known: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a score that was remapped once, with the work kept beside it; not to be written to."""
+    folder = tmp_path_factory.mktemp("remapped")
+    deed.run(job(known, folder / "score.toml"), quiet=True)
+    return folder
+
+
+def once(remapped: Path, folder: Path) -> Path:
+    """That score, to be remapped again."""
+    return Path(shutil.copytree(remapped, folder, dirs_exist_ok=True)) / "score.toml"
+
+
 def changed(path: Path, number: int, **values: object) -> None:
     """The score with one row as a person would write it."""
     score = read_score(path)
@@ -60,9 +73,8 @@ def dissolve_error(folder: Path, path: Path) -> float:
     return _unlike(read.source.generator, tables, bases, weight, read.film[frames], seen)
 
 
-def test_another_model_is_not_mixed_into_a_score(known: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "score.toml"
-    deed.run(job(known, path), quiet=True)
+def test_another_model_is_not_mixed_into_a_score(known: Path, remapped: Path, tmp_path: Path) -> None:
+    path = once(remapped, tmp_path)
     before = path.read_bytes(), path.with_suffix(".npz").read_bytes()
     other = job(known, path, model=known / "other")
     with pytest.raises(ShowError, match=r"is of another model .* would keep its walks in shots 2, 3"):
@@ -101,10 +113,9 @@ def test_a_remap_that_is_killed_is_remembered_by_the_next(
 
 
 def test_a_stopped_remap_with_another_model_leaves_the_score(
-    known: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    known: Path, remapped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "score.toml"
-    deed.run(job(known, path), quiet=True)
+    path = once(remapped, tmp_path)
     before, fit = path.read_bytes(), deed.fit
     with monkeypatch.context() as patched:
         patched.setattr(deed, "fit", lambda g, target, *rest: replace(fit(g, target, *rest), finished=target.shot.number < 2))
@@ -115,7 +126,7 @@ def test_a_stopped_remap_with_another_model_leaves_the_score(
 
 def test_a_shot_done_again_alone_is_joined_with_its_neighbours_and_is_a_second_try(known: Path, tmp_path: Path) -> None:
     path = tmp_path / "score.toml"
-    remap = job(known, path, steps=60)
+    remap = job(known, path, steps=30)
     deed.run(remap, quiet=True)
     first, whole = keys_of(path), dissolve_error(known, path)
     for number in (3, 2):
@@ -134,9 +145,8 @@ def test_a_shot_done_again_alone_is_joined_with_its_neighbours_and_is_a_second_t
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 cut short"])
-def test_a_damaged_part_is_made_again(known: Path, tmp_path: Path, damage: bytes) -> None:
-    path = tmp_path / "score.toml"
-    deed.run(job(known, path), quiet=True)
+def test_a_damaged_part_is_made_again(known: Path, remapped: Path, tmp_path: Path, damage: bytes) -> None:
+    path = once(remapped, tmp_path)
     parts = path.with_suffix(".work")
     whole = (parts / "s01.npz").read_bytes()
     first = keys_of(path)
@@ -228,9 +238,8 @@ def test_a_resumed_shot_is_never_worse_than_its_start(known: Path, tmp_path: Pat
     assert finished and fitted[1].error <= fitted[1].error_before < 0.2
 
 
-def test_comments_of_a_person_stay_in_the_score(known: Path, tmp_path: Path) -> None:
-    path = tmp_path / "score.toml"
-    deed.run(job(known, path), quiet=True)
+def test_comments_of_a_person_stay_in_the_score(known: Path, remapped: Path, tmp_path: Path) -> None:
+    path = once(remapped, tmp_path)
     text = path.read_text().replace("[[shot]]\nnumber = 2", "# the walk\n# at night\n[[shot]]\n# why\nnumber = 2")
     text = "# my score\n" + text.replace('walk = "s03"', '  # mine\nwalk = "s03"') + "# the end\n"
     path.write_text(text)
@@ -242,9 +251,8 @@ def test_comments_of_a_person_stay_in_the_score(known: Path, tmp_path: Path) -> 
         assert after.count("#") == 6
 
 
-def test_comments_behind_a_value_stay_on_its_line(known: Path, tmp_path: Path) -> None:
-    path = tmp_path / "score.toml"
-    deed.run(job(known, path), quiet=True)
+def test_comments_behind_a_value_stay_on_its_line(known: Path, remapped: Path, tmp_path: Path) -> None:
+    path = once(remapped, tmp_path)
     text = path.read_text().replace("[[shot]]\nnumber = 2", "[[shot]] # the \"door\"\nnumber = 2#two")
     path.write_text(text.replace('walk = "s03"', 'walk = "s03"  # not "s02"\nlook = "#night" # dark\npin = [\n]  # lost'))
     for _ in range(2):
@@ -255,9 +263,8 @@ def test_comments_behind_a_value_stay_on_its_line(known: Path, tmp_path: Path) -
     assert read_score(path).shots[2].look == "#night"
 
 
-def test_the_score_says_what_it_was_made_from(known: Path, tmp_path: Path) -> None:
-    path = tmp_path / "score.toml"
-    deed.run(job(known, path), quiet=True)
+def test_the_score_says_what_it_was_made_from(known: Path, remapped: Path, tmp_path: Path) -> None:
+    path = once(remapped, tmp_path)
     extra = dict(read_score(path).extra)
     assert extra["film_sha256"] == file_sha(known / "film") and extra["made_with"].startswith("cineml ")
     write_score(replace(read_score(path), extra={**extra, "made_by": FREE}), path)

@@ -6,7 +6,6 @@ The textbook itself is held against the published implementation's numbers where
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +32,7 @@ KINDS: list[dict[str, Any]] = [
     {"resample_filter": (1.0, 2.0, 4.0, 1.0), "architecture": "skip"}, {"resample_filter": (1.0, 3.0)},
     {"resample_filter": (1.0, 2.0, 5.0, 3.0, 2.0, 1.0)}, {"resolution": 8}, {"resolution": 32},
 ]  # fmt: skip
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Networks this small run faster on one thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def filled(network: Any, seed: int) -> tuple[Any, dict[str, np.ndarray]]:

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
-from math import floor
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from player.sources.hole_fill import filled
 from player.sources.step_print import CODED, LINEAR, StepPrinted
 from player.state import Command, advance, first_state
 from tests.drawn import linear
+from tests.styled_shows import Drawn
 
 RATE, FRAMES, SIZE = Fraction(24), 48, (32, 24)
 SHOTS = (Shot(1, 0, 20), Shot(2, 20, 48))
@@ -42,26 +42,11 @@ def moving(frame: int) -> np.ndarray:
     return value
 
 
-class Counted:
-    """A source that draws, and notes which frames it was asked for."""
+class Counted(Drawn):
+    """`moving`, where nothing else is said."""
 
     def __init__(self, name: str = "film", draw: Draw = moving) -> None:
-        self.name, self.draw, self.asked = name, draw, list[int]()
-
-    def open(self) -> None:
-        pass
-
-    def make(self, aim: Aim, layer: Layer) -> Frame:
-        self.asked.append(floor(layer.film_position))
-        pixels = self.draw(self.asked[-1])
-        return Frame(pixels, aim.show_time_s, aim.epoch, layer.shot, float(layer.film_position), self.name,
-                     (0.0, 0.0, float(pixels.shape[1]), float(pixels.shape[0])))  # fmt: skip
-
-    def close(self) -> None:
-        pass
-
-    def facts(self) -> dict[str, Any]:
-        return {"provider": None}
+        super().__init__(name, draw)
 
 
 def step_show(step: int = 4, smear: float = 0.0, masks: Path | None = None, **more: Any) -> Show:
@@ -203,10 +188,15 @@ def test_pictures_of_another_size_begin_a_new_sum_and_never_fail() -> None:
     def growing(frame: int) -> np.ndarray:
         return moving(frame) if frame < 30 else np.repeat(moving(frame), 2, axis=1)
 
+    def bright_before(frame: int) -> np.ndarray:
+        return growing(frame) if frame >= 30 else np.full_like(growing(frame), 255)
+
     show = step_show(4, 1.0)
-    made = printed(show, Counted(draw=growing))
+    grown, bright = (printed(show, Counted(draw=draw)) for draw in (growing, bright_before))
     for frame in range(24, 40):
-        frame_at(made, show, frame)
+        here, other = (frame_at(made, show, frame).pixels for made in (grown, bright))
+        assert here.shape == (SIZE[1], SIZE[0] * (1 if frame < 32 else 2), 3)
+        assert np.array_equal(here, other) == (frame >= 32), "nothing of the smaller pictures is left in the sum"
 
 
 def test_moving_the_smear_by_hand_never_drops_it() -> None:

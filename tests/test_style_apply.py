@@ -315,7 +315,7 @@ def test_bad_input_is_said_in_one_sentence_each(
         ((frames, *ok, "-o", frames / "in"), "would lie among the film's frames"),
         ((frames, *ok, "-o", tmp_path / "none" / "o"), "which is not there"),
         ((still, *ok, "-o", tmp_path / "o.jpg"), "a name that ends in .png"),
-        ((still, *ok, "-o", still), "is the film, which would be lost"),
+        ((still, *ok, "-o", still), "is the picture, which would be lost"),
         ((still, *ok, "--end", "3f", "-o", tmp_path / "o.png"), "is for a film"),
         ((frames, *ok, "-o", network), "is the model, which would be lost"),
         ((tmp_path / "text.png", *ok, "-o", tmp_path / "o.png"), "text.png: cannot be read as a picture (it is none"),

@@ -72,6 +72,13 @@ def test_every_pixel_is_of_one_tile_or_shared_out_between_two(frame: tuple[int, 
         assert np.allclose(total[:length], 1, atol=1e-6)
 
 
+def test_one_tile_differs_from_no_other(tmp_path: Path, frames: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    large = written(tmp_path / "large.onnx", (2 * WIDTH, 2 * HEIGHT), norm="instance")
+    assert run(frames, "--model", large, "--style", "oil", "-o", tmp_path / "o", "--end", "1f") == 0
+    said = capfd.readouterr().out
+    assert "in 1 x 1 tiles" in said and "the network's own size" in said and "tones may differ" not in said
+
+
 def test_a_large_frame_is_tiled_without_being_asked() -> None:
     assert tiling_for((1920, 1080), None, None).whole
     large = tiling_for((3840, 2160), None, None)

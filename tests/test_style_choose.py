@@ -15,6 +15,7 @@ from PIL import Image
 pytest.importorskip("cv2")
 pytest.importorskip("numba")
 
+from tests.ctrl_c import ctrl_c_at
 from tests.film_footage import write_film
 from tests.painted import moving, strokes
 from tools import style_patches
@@ -88,15 +89,7 @@ def test_too_little_memory_is_one_sentence_and_the_same_command_goes_on(
 
 def test_stopped_by_hand_the_sheet_stays_and_what_is_done_is_not_done_again(
         given: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
-    out, real, calls = tmp_path / "sheet.png", style_patches.Easel.stylise, []
-
-    def stopped(self: Any, *args: Any, **options: Any) -> Any:
-        calls.append(1)
-        if len(calls) == 4:
-            raise KeyboardInterrupt
-        return real(self, *args, **options)
-
-    monkeypatch.setattr(style_patches.Easel, "stylise", stopped)
+    out, calls = tmp_path / "sheet.png", ctrl_c_at(monkeypatch, style_patches.Easel, "stylise", 4)
     assert choose(given, out) == 130 and out.is_file()
     assert "goes on" in capsys.readouterr().err
     assert choose(given, out) == 0 and len(calls) == 5

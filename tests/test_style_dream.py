@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,13 +17,12 @@ cv2 = pytest.importorskip("cv2", reason="flow and resizing are OpenCV's")
 pytest.importorskip("safetensors", reason="checkpoints are safetensors")
 
 from models.checkpoint import save_checkpoint  # noqa: E402
-from models.discriminator import Discriminator  # noqa: E402
-from models.network_config import DiscriminatorConfig, GeneratorConfig  # noqa: E402
+from models.network_config import GeneratorConfig  # noqa: E402
 from models.perception import Perception  # noqa: E402
 from models.stylegan2 import Generator  # noqa: E402
 from player.show.problem import ShowError  # noqa: E402
+from tests.small_judges import small_discriminator, small_vgg  # noqa: E402
 from tests.test_style_gatys import moving, scene, stripes  # noqa: E402
-from tests.test_vgg import small_vgg  # noqa: E402
 from tools.style_dream import main  # noqa: E402
 from tools.style_dream_options import DreamOptions, arguments, dream_options  # noqa: E402
 from tools.style_dream_picture import Carried, Dreamer, blurred, carried, middle_layer, octave_sizes  # noqa: E402
@@ -33,24 +31,12 @@ from tools.style_gatys_tiles import Sight  # noqa: E402
 
 QUICK = DreamOptions(octaves=2, iterations=4, step=2.0)
 WORDS = ["--octaves", "2", "--iterations", "3", "--threads", "1"]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def discriminator(channels: int = 3) -> Discriminator:
-    torch.manual_seed(0)
-    return Discriminator(DiscriminatorConfig(resolution=16, channels=channels, channel_base=64, channel_max=8))
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
 def judge() -> Perception:
-    return Perception(discriminator())
+    return Perception(small_discriminator())
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +44,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint folder with a discriminator."""
     torch.manual_seed(0)
     config = GeneratorConfig(resolution=16, channels=3, z_dim=4, w_dim=4, mapping_layers=1, channel_base=64, channel_max=8)
-    return save_checkpoint(tmp_path_factory.mktemp("run") / "checkpoint", Generator(config), discriminator())
+    return save_checkpoint(tmp_path_factory.mktemp("run") / "checkpoint", Generator(config), small_discriminator())
 
 
 def loudness(perception: Perception, picture: np.ndarray, layer: str) -> float:
@@ -92,7 +78,7 @@ def test_a_guided_dream_goes_towards_the_guide(judge: Perception) -> None:
 
 def test_a_grey_network_dreams_in_light_and_dark() -> None:
     frame = np.full((64, 64, 3), 100, np.uint8) + stripes(64) // 8
-    made = Dreamer(Perception(discriminator(1)), replace(QUICK, layer="b8")).dream(frame)
+    made = Dreamer(Perception(small_discriminator(1)), replace(QUICK, layer="b8")).dream(frame)
     inside = ((made.picture > 0) & (made.picture < 255)).all(axis=2)
     spread = made.detail.max(axis=2) - made.detail.min(axis=2)
     assert np.abs(made.detail).mean() > 0.01 and spread[inside].max() < 1e-4
@@ -146,7 +132,7 @@ def test_octaves_go_from_small_to_the_pictures_own_size() -> None:
     assert octave_sizes((96, 128), 3, 2.0, 20) == [(24, 32), (48, 64), (96, 128)]
     assert octave_sizes((96, 128), 8, 2.0, 48) == [(48, 64), (96, 128)]
     assert octave_sizes((50, 50), 3, 1.4, 48) == [(50, 50)]
-    assert middle_layer(Perception(discriminator())) == "b8" and middle_layer(Perception(small_vgg())) == "relu4_3"
+    assert middle_layer(Perception(small_discriminator())) == "b8" and middle_layer(Perception(small_vgg())) == "relu4_3"
 
 
 def test_a_still_films_dream_neither_grows_nor_fades(judge: Perception) -> None:
@@ -307,7 +293,7 @@ def test_everything_that_is_wrong_is_said_at_once_and_nothing_is_lost(
     assert main([str(still), "--network", str(checkpoint), "-o", str(tmp_path / "x.png"), "--layer", "?", *WORDS]) == 2
     assert "it has b16.conv0, b16, b8.conv0, b8" in capsys.readouterr().err
     assert main([str(film), "--network", str(checkpoint), "-o", str(tmp_path / "x.png"), *WORDS]) == 2
-    assert "is a film" in capsys.readouterr().err
+    assert "is a folder of frames" in capsys.readouterr().err
     assert not list(tmp_path.glob("x*"))
 
 

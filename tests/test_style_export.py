@@ -63,8 +63,9 @@ def test_a_styles_gains_may_be_multiplied_in_anywhere(tmp_path: Path, form: Any,
     assert made.levels <= 1
 
 
-def test_a_file_in_half_precision_shows_nearly_the_same(tmp_path: Path) -> None:
-    net = lively(norm="instance")
+@pytest.mark.parametrize("options", [VARIANTS[i] for i in (0, 3, 5)], ids=lambda o: " ".join(map(str, o.values())))
+def test_a_file_in_half_precision_shows_nearly_the_same(tmp_path: Path, options: dict[str, Any]) -> None:
+    net = lively(**options)
     whole = export(net, tmp_path / "whole.onnx", ExportOptions(), ABOUT)
     half = export(net, tmp_path / "half.onnx", ExportOptions(fp16=True), ABOUT)
     assert half.mean < 0.3
@@ -165,6 +166,33 @@ def test_a_run_is_exported_with_its_record(tmp_path: Path, checkpoint: Path, cap
     assert facts.size is None and facts.licence == "CC0-1.0" and facts.run["steps"] == 5
     record = json.loads((checkpoint.parent / "stylizer.onnx.json").read_text())
     assert record["weights_sha256"] == facts.hashes["weights"] and record["file"]["greatest_difference"] <= 1
+
+
+def test_a_recurrent_networks_export_says_that_the_player_shows_it_each_frame_alone(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    net = lively(recurrent=True)
+    save_stylizer(tmp_path / "run" / "checkpoint", net, net.config, {"run": {"steps": 5}})
+    assert run(tmp_path / "run", "--fp16") == 0
+    said = capsys.readouterr().out
+    assert "recurrent: cineml style apply gives it its last picture" in said and "first of a shot" in said
+
+
+def test_folding_measures_frames_from_within_the_film_unsqueezed(tmp_path: Path, checkpoint: Path,
+                                                                 monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    seen: list[Pixels] = []
+
+    def watched(net: Stylizer, frames: Any, tick: Any) -> Stylizer:
+        seen[:] = frames
+        return folded(net, frames, tick)
+
+    wide = [np.full((40, 120, 3), 10 * n, np.uint8) for n in range(9)]
+    for picture in wide:
+        picture[:, 50:70] += 100
+    frames = write_frames(tmp_path / "frames", wide)
+    monkeypatch.setattr(style_export, "folded", watched)
+    assert run(checkpoint, "-o", tmp_path / "s.onnx", "--fold", frames, "--frames", "3", "--size", "48x48") == 0
+    assert [int(p[24, 2, 0]) for p in seen] == [10, 40, 70], "neither the first frame nor the last"
+    assert [int((p[24, :, 0] > p[24, 2, 0] + 50).sum()) for p in seen] == [24] * 3, "20 of 40 pixels stay half of the width"
 
 
 def test_a_run_is_folded_over_a_film_of_another_size(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +13,9 @@ from PIL import Image
 torch = pytest.importorskip("torch", reason="the networks that judge are torch's")
 cv2 = pytest.importorskip("cv2", reason="flow and resizing are OpenCV's")
 
-from models.discriminator import Discriminator  # noqa: E402
-from models.network_config import DiscriminatorConfig  # noqa: E402
 from models.perception import Perception  # noqa: E402
 from player.show.problem import ShowError  # noqa: E402
-from tests.test_vgg import small_vgg  # noqa: E402
+from tests.small_judges import small_discriminator, small_vgg  # noqa: E402
 from tools.paint_style import Painting, painting_of  # noqa: E402
 from tools.style_gatys import FlowTerm, Objective, Style, level_sizes, optimise  # noqa: E402
 from tools.style_gatys_film import Past, long_term  # noqa: E402
@@ -37,21 +34,12 @@ from tools.style_losses import (  # noqa: E402
 )
 
 FEW = GatysOptions(iterations=6, levels=1, samples=256, projections=8)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
 def judge() -> Perception:
-    """A small discriminator with random weights: what it sees does not matter here, only that it is minimised."""
-    torch.manual_seed(0)
-    return Perception(Discriminator(DiscriminatorConfig(resolution=16, channels=3, channel_base=64, channel_max=8)))
+    return Perception(small_discriminator())
 
 
 def scene(height: int = 48, width: int = 64, seed: int = 0) -> np.ndarray:
@@ -330,6 +318,8 @@ def test_farther_frames_are_believed_only_where_no_nearer_one_is() -> None:
     a, b, c = long_term([near, mid, far])
     assert a.tolist() == [[1, 1, 0, 0]] and b.tolist() == [[0, 0, 0.5, 0]] and c.tolist() == [[0, 0, 0.5, 1]]
     assert long_term([]) == []
+    halves = [np.full((1, 1), value, np.float32) for value in (0.4, 0.4, 0.9)]
+    assert np.allclose([w.item() for w in long_term(halves)], [0.4, 0, 0.1]), "the sum of the nearer ones, as in equation 9"
 
 
 def moving(frames: int) -> list[np.ndarray]:

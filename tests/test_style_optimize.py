@@ -18,8 +18,9 @@ pytest.importorskip("cv2")
 pytest.importorskip("numba")
 
 from player.show.cut_list import CutList, Shot, write_csv
+from tests.ctrl_c import ctrl_c_at
 from tests.film_footage import decoded_sound, write_film
-from tests.painted import moving, strokes
+from tests.painted import strokes, two_shots
 from tools import style_optimize_hands, style_patches
 from tools.style_optimize import main
 from tools.style_optimize_options import arguments, masks_given, option_problems, weights_of
@@ -29,8 +30,7 @@ WIDTH, HEIGHT = 64, 48
 
 
 def scene(number: int) -> np.ndarray:
-    """Two shots."""
-    return moving(number, WIDTH, HEIGHT) if number < CUT else 255 - moving(40 + number, WIDTH, HEIGHT)
+    return two_shots(number, CUT, WIDTH, HEIGHT)
 
 
 @pytest.fixture(scope="module")
@@ -156,15 +156,7 @@ def test_a_film_becomes_a_film_with_the_sound_as_long_to_the_frame(given: Path, 
 def test_stopped_by_hand_it_goes_on_to_the_same_frames(given: Path, painted: Path, tmp_path: Path,
                                                        monkeypatch: pytest.MonkeyPatch,
                                                        capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
-    out, real, calls = tmp_path / "out", style_patches.Easel.stylise, []
-
-    def stopped(self: Any, *args: Any, **options: Any) -> Any:
-        calls.append(1)
-        if len(calls) == 4:
-            raise KeyboardInterrupt
-        return real(self, *args, **options)
-
-    monkeypatch.setattr(style_patches.Easel, "stylise", stopped)
+    out, calls = tmp_path / "out", ctrl_c_at(monkeypatch, style_patches.Easel, "stylise", 4)
     assert paint(given, "film.mp4", out) == 130
     assert len(pngs(out)) == 3 and "3 frames are there" in capsys.readouterr().err
     assert (tmp_path / "out.work" / "preview.png").is_file(), "the newest can be seen"
@@ -180,7 +172,7 @@ def test_what_a_person_changed_stays_and_what_was_deleted_is_made_anew(given: Pa
     mine = (out / "000002.png").read_bytes()
     (out / "000006.png").unlink()
     assert paint(given, "film.mp4", out) == 0
-    assert "1 frames were changed since" in capsys.readouterr().out
+    assert "1 frame was changed since" in capsys.readouterr().out
     assert (out / "000002.png").read_bytes() == mine
     assert (out / "000006.png").read_bytes() == (painted / "000006.png").read_bytes()
 
@@ -389,8 +381,18 @@ def test_an_option_of_the_other_method_is_said_and_not_passed_over(tmp_path: Pat
         assert one.startswith(f"{name}: is for --method {other}"), one
     (one,) = said("--method", "gatys", "--network", "n", "--adam-rate", "0.1")
     assert one.startswith("--adam-rate: is for Adam")
-    assert not said("--method", "gatys", "--network", "n", "--one-by-one", "--scale", "2", "--seed", "3")
+    assert not said("--method", "gatys", "--network", "n", "--scale", "2", "--seed", "3")
     assert not said("--method", "gatys", "--network", "n", "--adam-rate", "0.1", "--loss", "sliced")
+
+
+def test_how_frames_follow_each_other_is_not_asked_of_a_picture(tmp_path: Path) -> None:
+    gatys = ("--method", "gatys", "--network", "n")
+    for content, words, name in (("a.png", ("--one-by-one",), "--one-by-one"), ("a.png", ("--agree", "1"), "--agree"),
+                                 ("a.png", (*gatys, "--temporal", "1"), "--temporal"),
+                                 ("a.mp4", (*gatys, "--temporal", "1", "--one-by-one"), "--temporal"),
+                                 ("a.mp4", (*gatys, "--temporal", "1"), ""), ("a.mp4", ("--one-by-one",), "")):  # fmt: skip
+        args = arguments().parse_args([content, "--style", "s.png", "-o", str(tmp_path / content), *words])
+        assert [p.where for p in option_problems(args) if not p.where.startswith("-o")] == ([name] if name else [])
 
 
 def test_a_number_of_threads_that_cannot_be_is_said_once(tmp_path: Path) -> None:

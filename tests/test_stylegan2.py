@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -24,15 +23,7 @@ from tools.train_losses import path_lengths, r1_penalty
 ASYMMETRIC = (1.0, 2.0, 4.0, 1.0)
 TINY = GeneratorConfig(resolution=16, channels=1, z_dim=12, w_dim=16, mapping_layers=2, channel_base=128, channel_max=8)
 GEOMETRY = {"film": [480, 360], "crop": [0, 0, 480, 360], "inner": [0, 2, 16, 12]}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Networks this small run faster on one thread, much faster beside other work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def seeded(seed: int = 0) -> None:

@@ -138,6 +138,40 @@ def test_what_is_kept_is_of_one_epoch(model: Path) -> None:
         assert base.asked == [5] * times
 
 
+def printed(show: Show) -> tuple[StylizerSource, list[int]]:
+    """The stylizer over a drawn film that is step printed, and how often its network has painted."""
+    below = StepPrinted(Drawn(), show, FigureMasks(show))
+    below.open()
+    source, times = opened(show, below), [0]
+    assert source._model is not None
+    plain = source._model.stylised
+
+    def counted(*given: np.ndarray) -> np.ndarray:
+        times[0] += 1
+        return plain(*given)
+
+    source._model.stylised = counted  # type: ignore[method-assign, assignment]
+    return source, times
+
+
+@pytest.mark.parametrize("smear", [0.0, 0.6])
+@pytest.mark.parametrize("figure", [False, True])
+def test_a_printed_frame_is_painted_once_while_it_is_held_unless_a_figure_moves_over_it(
+        model: Path, tmp_path: Path, smear: float, figure: bool) -> None:  # fmt: skip
+    show = styled_show(model, mask=soft_masks(tmp_path / "masks") if figure else None)
+
+    def at(source: StylizerSource, number: int, epoch: int = 0) -> np.ndarray:
+        layer = Layer(1, "stylizer", Fraction(number), step=4, smear=smear)
+        return source.make(Aim(number / 24, epoch, (layer,), Latent()), layer).pixels
+
+    source, times = printed(show)
+    made = [at(source, number) for number in range(12)]
+    assert times == [12 if figure else 3]
+    for number in (5, 11):
+        assert np.array_equal(made[number], at(printed(show)[0], number))
+    assert at(source, 11, epoch=1) is not None and times == [13 if figure else 4], "a seek makes all anew"
+
+
 # --- edges
 
 

@@ -26,11 +26,11 @@ from tools.train_augment_geometry import (
 )
 
 MANY = 40000
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
+def seeded() -> None:
     torch.manual_seed(0)
 
 

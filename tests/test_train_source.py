@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -16,6 +15,8 @@ from PIL import Image
 from player.show.problem import ShowError
 from tools.train_dataset import Sampler, asked_of, load_dataset
 from tools.train_source import label_table, picture_names, survey
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def png(picture: np.ndarray) -> bytes:
@@ -184,14 +185,6 @@ def test_every_picture_comes_once_an_epoch_and_each_process_gets_its_own() -> No
     later = Sampler(known, 1)
     later.position = 5
     assert np.array_equal(later.take(4), drawn[5:9])
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_alpha_is_seen_where_it_hides_something(tmp_path: Path) -> None:

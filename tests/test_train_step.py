@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -20,15 +19,7 @@ from tools.train_step import Training
 G = GeneratorConfig(resolution=16, channels=1, z_dim=8, w_dim=8, mapping_layers=2, channel_base=64, channel_max=8)
 D = DiscriminatorConfig(resolution=16, channels=1, channel_base=64, channel_max=8)
 RECIPE = Recipe(batch=8, lr=0.0, mapping_lr=0.0, judge_lr=0.0, r1_interval=0, path_interval=0, style_mixing=0.0)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Networks this small run faster on one thread, much faster beside other work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def images(count: int = 16) -> np.ndarray:

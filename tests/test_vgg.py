@@ -6,7 +6,6 @@ The weights are random: there is no published file here, and none is fetched.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,6 @@ from models.stylegan2 import Generator  # noqa: E402
 from models.vgg import (  # noqa: E402
     DEVIATION,
     MEAN,
-    Vgg19,
     VggError,
     check_names,
     convolutions,
@@ -34,28 +32,10 @@ from models.vgg import (  # noqa: E402
 )
 from player.show.problem import ShowError  # noqa: E402
 from tests.pickle_writer import Call, PickleWriter, ordered, storage_pid, torch_old  # noqa: E402
+from tests.small_judges import small_vgg, small_weights  # noqa: E402
 from tools.style_network import network_line, read_perception  # noqa: E402
 
-SMALL = (4, 6, 8, 10, 12)  # widths of a VGG19 that tests can afford
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def small_weights(seed: int = 0) -> dict[str, torch.Tensor]:
-    """He-initialised weights of the small widths."""
-    chance = torch.Generator().manual_seed(seed)
-    return {name: torch.randn(shape, generator=chance) * ((2 / np.prod(shape[1:])) ** 0.5 if len(shape) > 1 else 0.1)
-            for name, shape in expected_shapes(SMALL).items()}
-
-
-def small_vgg(**more: object) -> Vgg19:
-    return Vgg19(small_weights(), widths=SMALL, **more)  # type: ignore[arg-type]
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +179,8 @@ def test_values_that_are_no_numbers_and_whole_numbers_are_refused(full: dict[str
     bad = full["features.2.weight"].clone()
     bad[0, 0, 0, 0] = float("nan")
     safetensors.save_file(full | {"features.2.weight": bad}, tmp_path / "nan.safetensors")
-    assert "features.2.weight that are not finite" in refused(tmp_path / "nan.safetensors")
+    said = refused(tmp_path / "nan.safetensors")
+    assert "features.2.weight that are not finite" in said and "another network" not in said
     safetensors.save_file(full | {"features.0.bias": torch.zeros(64, dtype=torch.int32)}, tmp_path / "int.safetensors")
     assert "features.0.bias as I32" in refused(tmp_path / "int.safetensors")
 
