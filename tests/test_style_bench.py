@@ -137,12 +137,12 @@ def test_the_plain_film_has_no_excess_and_what_jumps_has() -> None:
 
 
 def test_a_way_that_was_measured_is_not_measured_again(tmp_path: Path) -> None:
-    bench, way = Bench(tmp_path), Way("optimisation, 30.0", 2.0, 3, 5e-4, 1e-4, 60.0, 10.0)
+    bench, way = Bench(tmp_path), Way("optimisation, weight 0", 2.0, 3, 5e-4, 1e-4, 60.0, 10.0)
     (tmp_path / "artist").mkdir()
     keep(bench, way, "of this")
     assert kept(bench, way.name, "of this") == way and kept(bench, way.name, "of that") is None
     assert kept(bench, "another", "of this") is None
-    weighted = Way("optimisation, 30.0.0015", 2.0, 3, 5e-4, 1e-4, 60.0, 10.0)
+    weighted = Way("optimisation, weight 0.0015", 2.0, 3, 5e-4, 1e-4, 60.0, 10.0)
     keep(bench, weighted, "of this")
     assert kept(bench, way.name, "of this") == way and kept(bench, weighted.name, "of this") == weighted
     for file in (tmp_path / "artist").iterdir():
