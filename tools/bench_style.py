@@ -2,7 +2,7 @@
 artist's table of ways to stylise 266 frames. Each number beside its baseline of the same run, nothing typed in.
 
 Networks are trained on the way and kept in a folder (`work`), so that a bench that was stopped goes on and parts share them;
-with nothing there all of it takes about an hour on two cores.
+with nothing there all of it takes about two hours on two cores.
 """
 
 from __future__ import annotations
