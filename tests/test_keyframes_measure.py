@@ -57,6 +57,11 @@ def test_a_blur_is_less_sharp_and_noise_sharper() -> None:
     for measure in (sharpness, fine_sharpness):
         assert measure(blurred(p)) < 0.95 * measure(p) < measure(p) < measure(noisy)
         assert measure(np.full((H, W, 3), 7, np.uint8)) == pytest.approx(0, abs=1e-3)
+    half = np.zeros((H, W), bool)
+    half[:, : W // 2] = True
+    torn = np.where(half[..., None], p, np.uint8(0))  # what is not usable, and the edge towards it, play no part
+    assert sharpness(torn, half) == pytest.approx(sharpness(p[:, : W // 2])) and sharpness(p, half) < sharpness(noisy, half)
+    assert math.isnan(sharpness(p, np.zeros((H, W), bool)))
 
 
 def test_values_are_fetched_along_the_flow_between_pixels_too() -> None:

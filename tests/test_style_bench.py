@@ -82,8 +82,11 @@ def test_the_grainy_film_keeps_to_shots_and_is_the_same_each_time(tmp_path: Path
     monkeypatch.setattr(bench_style_material, "SHARED", tmp_path / "nowhere")
     monkeypatch.setattr(bench_style_material, "EXCERPTS_DEMO", (("a dance", 1180, 2), ("hands", 1400, 3)))
     found, again = unseen(), unseen()
-    assert len(found.frames) == 5 and found.cuts == (0, 2) and found.size == (480, 360) and "grain added" in found.told
+    assert len(found.frames) == 5 and found.cuts == (0, 2) and found.size == (480, 360)
+    assert "grain of 8 levels added" in found.told
     assert all((a == b).all() for a, b in zip(found.frames, again.frames, strict=True))
+    clean = unseen(0.0)
+    assert "grain of 0 levels" in clean.told and all((a != b).any() for a, b in zip(found.frames, clean.frames, strict=True))
     assert bench_style_material.learnt_range()[1] <= 1180, "what is judged is not learnt"
     cuts = read_csv(bench_style_material.demo_film().parent / "cuts.csv")
     for _, first, count in (*bench_style_material.EXCERPTS_DEMO, ("", 1600, 16)):
@@ -100,7 +103,8 @@ def test_grain_is_grey_new_in_every_frame_and_strongest_in_the_middle_tones() ->
     grey, white = np.full((64, 64, 3), 128, np.uint8), np.full((64, 64, 3), 245, np.uint8)
     a, b = (grained(grey, np.random.default_rng(n)) for n in (1, 2))
     assert (a[..., 0] == a[..., 2]).all() and (a != b).any()
-    assert 8 < a.std() < 16 and a.mean() == pytest.approx(128, abs=1)
+    assert a.std() == pytest.approx(bench_style_material.GRAIN, rel=0.05) and a.mean() == pytest.approx(128, abs=1)
+    assert grained(grey, np.random.default_rng(1), 4.0).std() == pytest.approx(4, rel=0.05)
     assert grained(white, np.random.default_rng(1)).std() < 0.6 * a.std()
 
 
@@ -185,9 +189,10 @@ def test_the_ablation_runs_from_training_to_its_clip(tmp_path: Path, monkeypatch
     Image.fromarray(strokes()).save(tmp_path / "painting.png")
     small = tuple(np.ascontiguousarray(moving(n, 112, 80)) for n in range(8))
     monkeypatch.setattr(bench_style_networks, "painting_at", lambda folder: tmp_path / "painting.png")
-    monkeypatch.setattr("tools.bench_style_ablation.unseen", lambda: Excerpt(small, (0, 4), "a small film"))
+    monkeypatch.setattr("tools.bench_style_ablation.unseen", lambda grain=8.0: Excerpt(small, (0, 4), "a small film"))
     rows = bench_style.rows(["ablation"], tmp_path / "work", quick=True)
-    assert len(rows) == 9 and "a small film" in rows[0].name and all(isinstance(r.value, str) for r in rows)
+    assert len(rows) == 10 and all(isinstance(r.value, str) for r in rows)
+    assert "a small film" in rows[0].name and "grain of 0 levels" in rows[8].name
     kept_files = {p.name for p in (tmp_path / "work" / "ablation").iterdir()}
     assert kept_files >= {"before_after.mp4", "table.md", "report", "original", "without", "with", "optimiser", "cuts.csv"}
     films = json.loads((tmp_path / "work" / "ablation" / "report" / "measure.json").read_text())["films"]

@@ -280,6 +280,9 @@ def test_the_report_never_lies_among_the_frames_nor_in_place_of_a_file(films: Pa
     file.write_text("mine")
     assert measure(films / "original", films / "steady", "-o", file) == 2
     assert file.read_text() == "mine" and "is a file" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        measure(films / "original", films / "steady", "-o", "")  # as of a variable that is not set
+    assert "the name is empty" in capsys.readouterr().err
 
 
 def test_the_highest_peak_is_on_the_plot() -> None:

@@ -36,7 +36,8 @@ def test_what_of_a_painting_is_transparent_plays_no_part(films: tuple[Path, Path
         out = tmp_path / f"{name}_out"
         words = [*map(str, films), "--style", str(tmp_path / f"{name}.png"), "-o", str(out), "--threads", "1"]
         assert style_measure.main(words) == 0
-        found.append(json.loads((out / "measure.json").read_text())["films"]["made"]["style"])
+        films_told = json.loads((out / "measure.json").read_text())["films"]["made"]
+        found.append([films_told["style"], films_told["sharpness_of_painting"]])
     assert found[0] == pytest.approx(found[1], rel=1e-6)
 
 

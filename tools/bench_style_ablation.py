@@ -13,6 +13,9 @@ pairs of neighbouring frames e(F) (style_steadiness.py):
     the networks, by one curve of tones for the whole film; against that of `style optimize`, which takes each frame's own
     tones, both readings stand in a row of their own.
 
+The asked rows are of the film with grain (bench_style_material.py); a row beside tells what comes of less grain, of none and of
+more, by the same networks.
+
 The frames, both results, the report of `cineml style measure`, the table and a clip (plain, without, with, one beside the
 other) stay in the bench's folder.
 """
@@ -34,10 +37,12 @@ import numpy as np
 from player.show.problem import Problem, ShowError
 from tools.bench import Row, table
 from tools.bench_style_material import Excerpt, Picture, unseen, write_excerpt, write_pictures
-from tools.bench_style_networks import BARE_STEPS, WITH, WITHOUT, Bench, exported, stylised, trained
+from tools.bench_style_networks import BARE_STEPS, THREADS, WITH, WITHOUT, Bench, exported, stylised, trained
 from tools.film_dataset_source import picture_of
 from tools.keyframes_measure import sharpness, style_distance
+from tools.keyframes_suggest_shots import Span
 from tools.style_distances import share_closed
+from tools.style_steadiness import steadiness
 from tools.whole_file import make_folder, write_whole
 
 LOWER, EQUAL, CLOSED = 0.4, 0.05, 0.6
@@ -45,6 +50,7 @@ STYLE_FRAMES = 12  # whose distance from the painting is taken
 AIM_FRAMES = 3  # that the optimiser paints, one of each part
 BROAD_PX = 3
 CLIP_REPEATS = 3  # of the excerpt in the clip: it is short
+GRAINS = (0.0, 4.0, 12.0)  # levels of 255, beside that of the asked rows
 
 
 @dataclass(frozen=True)
@@ -68,10 +74,12 @@ def rows(bench: Bench) -> list[Row]:
     """The rows; trains what is not there."""
     excerpt = unseen()
     runs = [trained(n, bench) for n in (WITHOUT, WITH)]
-    made = [stylised(exported(run, excerpt.size, bench), excerpt.frames)[0] for run, _ in runs]
+    models = [exported(run, excerpt.size, bench) for run, _ in runs]
+    made = [stylised(model, excerpt.frames)[0] for model in models]
     folder = bench.work / "ablation"
     without, with_, plain = measured(excerpt, made, bench, folder)
     found = ablation_rows(without, with_, plain, excerpt.told)
+    found += [grain_row(grain, models, bench) for grain in GRAINS[: 1 if bench.quick else None]]
     minutes = ", ".join(f"{m:.1f}" for _, m in runs)
     found.append(Row("ablation: steps of each; minutes of each, the teacher's pictures with the first",
                      f"{2 if bench.quick else BARE_STEPS}; {minutes}"))  # fmt: skip
@@ -80,6 +88,21 @@ def rows(bench: Bench) -> list[Row]:
     write_clip(excerpt, made, folder / "before_after.mp4")
     print(f"bench: {folder}: report/report.html, table.md, before_after.mp4", flush=True)
     return found
+
+
+def grain_row(grain: float, models: Sequence[Path], bench: Bench) -> Row:
+    """Excess and sharpness of both exported networks on the film with grain of so many levels."""
+    excerpt = unseen(grain)
+    made = [stylised(model, excerpt.frames)[0] for model in models]
+    ends = (*excerpt.cuts[1:], len(excerpt.frames))
+    spans = [Span(i, a, b, a, b) for i, (a, b) in enumerate(zip(excerpt.cuts, ends, strict=True), 1)]
+    shown = [(n, (f, (a, b))) for n, (f, a, b) in enumerate(zip(excerpt.frames, *made, strict=True))]
+    found = steadiness(shown, spans, speed="fast" if bench.quick else "medium", threads=THREADS)
+    without, with_ = (found.excess(i, 1) for i in (0, 1))
+    lower = 1 - with_ / without if without > 0 else math.nan
+    return Row(f"temporal noise, grain of {grain:g} levels: excess 1-frame E_warp; sharpness, with it against without",
+               f"{lower:.0%} lower ({1e4 * with_:.2f} and {1e4 * without:.2f} e-4; the film's own "
+               f"{1e4 * found.e_warp(-1, 1):.2f}); {found.sharp(1) / found.sharp(0) - 1:+.1%}")  # fmt: skip
 
 
 def measured(excerpt: Excerpt, made: Sequence[Sequence[Picture]], bench: Bench, folder: Path) -> tuple[Side, Side, float]:

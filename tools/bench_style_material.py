@@ -1,7 +1,9 @@
 """What `cineml bench style` measures on: the film that networks learn from, a grainy one that they have never seen, a painting.
 
-../shared holds a painting and a real black-and-white film, grainy and handled (the project ships neither). Where it is not
-there, the painting is drawn, and the unseen film is the last part of the demo film, which training then leaves out, with grain.
+../shared holds a painting and a real black-and-white film of the 1950s (the project ships neither). Compression has taken that
+film's grain: what is left has a deviation below 1 level of 255 (Immerkaer 1996, "Fast noise variance estimation"); so grain is
+put back. Where ../shared is not there, the painting is drawn, and the unseen film is the last part of the demo film, which
+training then leaves out, with the same grain.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from tools.whole_file import make_folder, write_whole
 
 Picture = NDArray[np.uint8]
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-GRAIN = 12.0  # levels of 255, standard deviation, of the grain that is added where there is no grainy film
+GRAIN = 8.0  # levels of 255, standard deviation in the middle tones: twice that of a good 16 mm scan (bench_film_dataset.py)
 GRAIN_BLUR_PX = 0.6  # grain is larger than a pixel of a scan
 PAINTING_PX = 384
 SEED = 0
@@ -77,23 +79,24 @@ def learnt_range() -> tuple[int, int]:
     return (0, footage_at(demo_film()).frames) if real_film().is_file() else (0, LEARNT_DEMO)
 
 
-def unseen() -> Excerpt:
-    """The grainy film."""
-    if real_film().is_file():
-        frames, cuts = parts_of(footage_at(real_film()), EXCERPTS_REAL)
-        return Excerpt(frames, cuts, f"{real_film().stem}, {len(frames)} frames of {len(cuts)} shots")
-    frames, cuts = parts_of(footage_at(demo_film()), EXCERPTS_DEMO)
-    grainy = tuple(grained(f, np.random.default_rng((SEED, n))) for n, f in enumerate(frames))
-    return Excerpt(grainy, cuts, f"the demo film's last part with grain added, {len(frames)} frames of {len(cuts)} shots")
+def unseen(grain: float = GRAIN) -> Excerpt:
+    """The film that no network has seen, with grain of so many levels of 255; the same grain at every call."""
+    film, parts, told = ((real_film(), EXCERPTS_REAL, real_film().stem) if real_film().is_file()
+                         else (demo_film(), EXCERPTS_DEMO, "the demo film's last part"))  # fmt: skip
+    frames, cuts = parts_of(footage_at(film), parts)
+    if grain > 0:
+        frames = tuple(grained(f, np.random.default_rng((SEED, n)), grain) for n, f in enumerate(frames))
+    return Excerpt(frames, cuts, f"{told}, {len(frames)} frames of {len(cuts)} shots, grain of {grain:g} levels added")
 
 
-def grained(picture: Picture, chance: np.random.Generator) -> Picture:
-    """The picture [H, W, 3] with film grain: grey, a little larger than a pixel, strongest in the middle tones."""
+def grained(picture: Picture, chance: np.random.Generator, grain: float = GRAIN) -> Picture:
+    """The picture [H, W, 3] with film grain: grey, a little larger than a pixel, in the middle tones of a deviation of `grain`
+    levels of 255, in black and white of a third of that."""
     import cv2
 
     noise = cv2.GaussianBlur(chance.standard_normal(picture.shape[:2]).astype(np.float32), (0, 0), GRAIN_BLUR_PX)
     light = picture.astype(np.float32).mean(axis=2) / 255
-    strength = GRAIN * (0.3 + 2.8 * light * (1 - light))
+    strength = grain * (0.3 + 2.8 * light * (1 - light))
     made = picture + (strength * noise / noise.std())[..., None]
     return np.clip(np.rint(made), 0, 255).astype(np.uint8)
 

@@ -42,11 +42,12 @@ class Network:
 
 # The ablation's two have no canvas: strokes that lie still on the screen do not follow grain, and part from what moves. They
 # are three times as wide as the default: to draw sharply what moves by parts of its 4 pixels, a cell needs a number for each of
-# its 48 values. Steadiness is still paid in sharpness of single pixels, less so than with fewer.
+# its 48 values.
 # One thread sums in one order, so that the table can be made again; two were not faster.
 BARE = ("--steps", str(BARE_STEPS), "--canvas", "0", "--width", "48", "--batch", "4", "--grid-weight", "300", "--threads", "1")
-# Shifts of a pixel do the most: a network at a quarter of the size draws its phase of 4 pixels anew at every motion.
-NOISE = ("--noise-weight", "0.03", "--shift-weight", "0.03", "--light-weight", "0.03")
+# Noise and grain calm grain at hardly any cost; shifts of a pixel do most for motion, and cost the pattern of single pixels that
+# a network without a canvas makes up strokes of. So they have little weight here (docs/BENCHMARKS.md).
+NOISE = ("--noise-weight", "0.05", "--shift-weight", "0.002", "--light-weight", "0.002")
 NO_NOISE = ("--noise-weight", "0", "--shift-weight", "0", "--light-weight", "0")
 WITHOUT = Network("without", (*BARE, *NO_NOISE))
 WITH = Network("with", (*BARE, *NOISE), "without")

@@ -48,12 +48,15 @@ def mean_psnr(pictures: Sequence[Picture], truths: Sequence[Picture], where: Seq
     return float(np.mean(found))
 
 
-def sharpness(picture: Picture) -> float:
-    """Mean size of the luma's gradient, in 0..255 a pixel. A blur lowers it, noise and false edges raise it: it is right where
-    it is the truth's."""
+def sharpness(picture: Picture, usable: Mask | None = None) -> float:
+    """Mean size of the luma's gradient, in 0..255 a pixel, between pixels that are usable (bool [H, W]; None: all). A blur
+    lowers it, noise and false edges raise it: it is right where it is the truth's. nan where none is usable."""
     luma = picture.astype(np.float32) @ LUMA  # [H, W]
     across, down = np.diff(luma, axis=1)[:-1], np.diff(luma, axis=0)[:, :-1]
-    return float(np.hypot(across, down).mean())
+    found = np.hypot(across, down)
+    if usable is not None:
+        found = found[usable[:-1, :-1] & usable[:-1, 1:] & usable[1:, :-1]]
+    return float(found.mean()) if found.size else math.nan
 
 
 def fine_sharpness(picture: Picture) -> float:

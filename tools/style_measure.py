@@ -216,7 +216,8 @@ def film_numbers(found: Steadiness, film: int, styles: dict[str, list[float]], j
         told["styles"] = {name: values[film + 1] for name, values in styles.items()}
         told["style"] = styles[nearest][film + 1]
         told["style_closed"] = share_closed(styles[nearest][0], told["style"]) if film >= 0 else math.nan
-        told["sharpness_of_painting"] = told["sharpness"] / max(sharpness(job.paintings[nearest].picture), 1e-6)
+        painting = job.paintings[nearest]
+        told["sharpness_of_painting"] = told["sharpness"] / max(sharpness(painting.picture, painting.usable), 1e-6)
     return told
 
 

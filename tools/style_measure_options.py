@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from player.show.problem import Problem
-from tools.keyframes_suggest_options import folder_problems
+from tools.keyframes_suggest_options import folder_named, folder_problems
 
 EXAMPLES = """examples:
   cineml style measure film.mp4 stylised.mp4 --cuts cuts.csv --style painting.png
@@ -33,7 +33,7 @@ def arguments() -> argparse.ArgumentParser:
     p.add_argument("original", type=Path, metavar="ORIGINAL", help="the film before it was stylised, or a folder of its frames")
     p.add_argument("stylised", type=Path, nargs="+", metavar="STYLISED",
                    help="the stylised film, or a folder of frames; several are compared")  # fmt: skip
-    p.add_argument("-o", "--output", type=Path, metavar="OUT",
+    p.add_argument("-o", "--output", type=folder_named, metavar="OUT",
                    help="a folder for the report (beside the first STYLISED, its name and _measured)")  # fmt: skip
     p.add_argument("--style", type=Path, nargs="+", default=[], metavar="PICTURE", help="the painting; several are told apart")
     p.add_argument("--scale", type=float, default=1.0, metavar="S",
