@@ -5,9 +5,7 @@ The film runs at 30 frames a second and the screen at 30 Hz, so that 30 pictures
 
 from __future__ import annotations
 
-import contextlib
 import json
-import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,7 +15,7 @@ from PIL import Image
 from tools.bench import Row
 from tools.bench_player import cineml, finished
 from tools.bench_style_material import demo_film
-from tools.bench_style_networks import DONE, THREADS, Bench, exported
+from tools.bench_style_networks import THREADS, Bench, exported
 from tools.whole_file import make_folder
 
 SIZE, RATE_HZ, FIRST, FRAMES = (640, 480), 30, 90, 240
@@ -52,9 +50,8 @@ def rows(bench: Bench) -> list[Row]:
 def show_in(folder: Path, bench: Bench, frames: int) -> Path:
     """A show that plays part of the demo film, at 640x480, through a student with random weights."""
     from models.stylizer import StylizerConfig
-    from models.stylizer_checkpoint import save_stylizer
     from player.recorder import Recorder
-    from tools.bench_style_speed import seeded
+    from tools.bench_style_speed import run_of, seeded
     from tools.film_dataset_source import footage_at
     from tools.film_dataset_square import whole
 
@@ -63,13 +60,7 @@ def show_in(folder: Path, bench: Bench, frames: int) -> Path:
         for at, (_, item) in enumerate(footage.read(range(FIRST, FIRST + frames))):
             image = Image.fromarray(whole(item, footage.turns, False)).resize(SIZE, Image.Resampling.BICUBIC)
             recorder.add(np.asarray(image), at)
-    run = bench.work / "speed_student"
-    if not (run / DONE).is_file():
-        make_folder(run)
-        net = seeded(StylizerConfig(norm="affine"))
-        with contextlib.redirect_stdout(sys.stderr):
-            save_stylizer(run / "checkpoint", net, net.config, {"run": {"tool": "cineml bench style"}})
-        (run / DONE).write_text("{}")
+    run = run_of(seeded(StylizerConfig(norm="affine")), bench, "speed_student")
     model = exported(run, SIZE, bench)
     show = folder / "show.toml"
     show.write_text("\n".join([

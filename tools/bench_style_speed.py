@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,13 @@ def seeded(config: Any) -> Any:
 
 def onnx_run(net: Any, size: tuple[int, int], bench: Bench, name: str) -> Callable[[], object]:
     """One picture of random values through the exported network."""
+    session = opened(exported(run_of(net, bench, name), size, bench))
+    picture, shares = noise(size), np.ones(1, np.float32)
+    return lambda: session(picture, shares)
+
+
+def run_of(net: Any, bench: Bench, name: str) -> Path:
+    """A run's folder with this network, written anew: another code may make another network of the same weights."""
     from models.stylizer_checkpoint import save_stylizer
 
     run = bench.work / name
@@ -83,9 +91,7 @@ def onnx_run(net: Any, size: tuple[int, int], bench: Bench, name: str) -> Callab
     with contextlib.redirect_stdout(sys.stderr):
         save_stylizer(run / "checkpoint", net, net.config, {"run": {"tool": "cineml bench style"}})
     (run / DONE).write_text("{}")
-    session = opened(exported(run, size, bench))
-    picture, shares = noise(size), np.ones(1, np.float32)
-    return lambda: session(picture, shares)
+    return run
 
 
 def eager_run(net: Any, size: tuple[int, int]) -> Callable[[], object]:
