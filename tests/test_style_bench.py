@@ -17,11 +17,13 @@ from player.show.cut_list import read_csv
 from player.show.problem import ShowError
 from tests.painted import moving, strokes
 from tools import bench_style, bench_style_material, bench_style_networks
-from tools.bench_style_ablation import Side, ablation_rows, write_clip
+from tools.bench_style_ablation import Side, ablation_rows, told_beside, write_clip
 from tools.bench_style_artist import Way, keep, kept, row_of, way_of
 from tools.bench_style_material import Excerpt, grained, parts_of, unseen, write_excerpt, write_pictures
 from tools.bench_style_networks import NETWORKS, WITH, WITHOUT, Bench, made, words_of
 from tools.film_dataset_source import footage_at
+from tools.keyframes_suggest_shots import Span
+from tools.style_steadiness import steadiness
 
 
 def side(excess: float, style: float = 60.0, sharp: float = 10.0, closed: float = 0.8, near: float = 0.7) -> Side:
@@ -41,13 +43,28 @@ def test_the_ablation_says_yes_only_where_all_is_equal_but_the_flicker() -> None
     assert asked(side(-1e-4), side(-2e-4))[0] is False, "a film that is calmer than its original cannot be calmed"
 
 
+def test_a_row_beside_tells_the_same_of_another_grain() -> None:
+    frames = [moving(n) for n in range(4)]
+    rough, calm = [strokes(96, 72, seed=n) for n in range(4)], [strokes(96, 72, seed=9)] * 4
+    span = [Span(1, 0, 4, 0, 4)]
+    found = steadiness([(n, (f, (a, b))) for n, (f, a, b) in enumerate(zip(frames, rough, calm, strict=True))], span,
+                       speed="fast", threads=1)  # fmt: skip
+    lower, raw, sharp, style = told_beside(found, [50.0, 45.0]).split("; ")
+    share = 1 - found.excess(1, 1) / found.excess(0, 1)
+    assert 0 < share < 1 and lower.startswith(f"{share:.0%} lower ({1e4 * found.excess(1, 1):.2f} and ")
+    assert raw == "{:.2f} and {:.2f}, the film's own {:.2f}".format(*(1e4 * found.e_warp(i, 1) for i in (1, 0, -1)))
+    assert sharp == f"{found.sharp(1) / found.sharp(0) - 1:+.1%}" and style == "-10.0%"
+    still = steadiness([(n, (f, (f, f))) for n, f in enumerate(frames)], span, speed="fast", threads=1)
+    assert told_beside(still, [50.0, 50.0]).startswith("no excess")
+
+
 def test_the_two_networks_differ_in_the_noise_alone(tmp_path: Path) -> None:
     without, with_ = (words_of(n, Bench(tmp_path)) for n in (WITHOUT, WITH))
     noise = without.index("--noise-weight")
     assert with_[:noise] == without[:noise]
     names = ["--noise-weight", "--shift-weight", "--light-weight"]
     assert without[noise::2] == with_[noise::2] == names and set(without[noise + 1 :: 2]) == {"0"}
-    assert all(float(w) > 0 for w in with_[noise + 1 :: 2])
+    assert float(with_[noise + 1]) > 0
     assert WITH.teacher == "without" and set(NETWORKS) >= {"with", "without", "classic"}
 
 
@@ -83,7 +100,7 @@ def test_the_grainy_film_keeps_to_shots_and_is_the_same_each_time(tmp_path: Path
     monkeypatch.setattr(bench_style_material, "EXCERPTS_DEMO", (("a dance", 1180, 2), ("hands", 1400, 3)))
     found, again = unseen(), unseen()
     assert len(found.frames) == 5 and found.cuts == (0, 2) and found.size == (480, 360)
-    assert "grain of 8 levels added" in found.told
+    assert "grain of 12 levels added" in found.told
     assert all((a == b).all() for a, b in zip(found.frames, again.frames, strict=True))
     clean = unseen(0.0)
     assert "grain of 0 levels" in clean.told and all((a != b).any() for a, b in zip(found.frames, clean.frames, strict=True))
@@ -189,10 +206,16 @@ def test_the_ablation_runs_from_training_to_its_clip(tmp_path: Path, monkeypatch
     Image.fromarray(strokes()).save(tmp_path / "painting.png")
     small = tuple(np.ascontiguousarray(moving(n, 112, 80)) for n in range(8))
     monkeypatch.setattr(bench_style_networks, "painting_at", lambda folder: tmp_path / "painting.png")
-    monkeypatch.setattr("tools.bench_style_ablation.unseen", lambda grain=8.0: Excerpt(small, (0, 4), "a small film"))
+    asked_of: list[float] = []
+
+    def unseen_small(grain: float = 12.0) -> Excerpt:
+        asked_of.append(grain)
+        return Excerpt(small, (0, 4), "a small film")
+
+    monkeypatch.setattr("tools.bench_style_ablation.unseen", unseen_small)
     rows = bench_style.rows(["ablation"], tmp_path / "work", quick=True)
     assert len(rows) == 10 and all(isinstance(r.value, str) for r in rows)
-    assert "a small film" in rows[0].name and "grain of 0 levels" in rows[8].name
+    assert "a small film" in rows[0].name and "grain of 0 levels" in rows[8].name and asked_of == [12.0, 0.0]
     kept_files = {p.name for p in (tmp_path / "work" / "ablation").iterdir()}
     assert kept_files >= {"before_after.mp4", "table.md", "report", "original", "without", "with", "optimiser", "cuts.csv"}
     films = json.loads((tmp_path / "work" / "ablation" / "report" / "measure.json").read_text())["films"]

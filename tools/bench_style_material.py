@@ -1,9 +1,9 @@
 """What `cineml bench style` measures on: the film that networks learn from, a grainy one that they have never seen, a painting.
 
 ../shared holds a painting and a real black-and-white film of the 1950s (the project ships neither). Compression has taken that
-film's grain: what is left has a deviation below 1 level of 255 (Immerkaer 1996, "Fast noise variance estimation"); so grain is
-put back. Where ../shared is not there, the painting is drawn, and the unseen film is the last part of the demo film, which
-training then leaves out, with the same grain.
+film's grain: Immerkaer's estimate (1996, "Fast noise variance estimation") of what is left is below 1 level of 255, where it
+says above 4 of the grain that is put back here (soft grain it misses in part). Where ../shared is not there, the painting is
+drawn, and the unseen film is the last part of the demo film, which training then leaves out, with the same grain.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tools.whole_file import make_folder, write_whole
 
 Picture = NDArray[np.uint8]
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-GRAIN = 8.0  # levels of 255, standard deviation in the middle tones: twice that of a good 16 mm scan (bench_film_dataset.py)
+GRAIN = 12.0  # levels of 255, standard deviation in the middle tones: strong grain, half as much again as training adds at most
 GRAIN_BLUR_PX = 0.6  # grain is larger than a pixel of a scan
 PAINTING_PX = 384
 SEED = 0

@@ -45,9 +45,9 @@ class Network:
 # its 48 values.
 # One thread sums in one order, so that the table can be made again; two were not faster.
 BARE = ("--steps", str(BARE_STEPS), "--canvas", "0", "--width", "48", "--batch", "4", "--grid-weight", "300", "--threads", "1")
-# Noise calms grain at hardly any cost. Shifts of a pixel do most for motion, and cost the pattern of single pixels that stands
-# for strokes where there is no canvas: so they have little weight here.
-NOISE = ("--noise-weight", "0.05", "--shift-weight", "0.002", "--light-weight", "0.002")
+# Noise and grain alone, as Rainy and de Berker have it. Shifts and light calm more, and cost the pattern of single pixels that
+# stands for strokes where there is no canvas (docs/BENCHMARKS.md).
+NOISE = ("--noise-weight", "0.06", "--shift-weight", "0", "--light-weight", "0")
 NO_NOISE = ("--noise-weight", "0", "--shift-weight", "0", "--light-weight", "0")
 WITHOUT = Network("without", (*BARE, *NO_NOISE))
 WITH = Network("with", (*BARE, *NOISE), "without")
