@@ -94,7 +94,11 @@ def test_the_optimiser_paints_what_nobody_has_painted_and_another_run_takes_it(
     assert (second / "teacher" / "down" / "000004.png").is_file()
     more = ["--steps", "1", "--teacher", str(first), "--scale", "0.5"]
     assert style_train.main(words(film, paintings[:1], tmp_path / "c", *more)) == 2
-    assert "was painted otherwise (styles across_strokes differ)" in capsys.readouterr().err and not (tmp_path / "c").exists()
+    said = capsys.readouterr().err
+    assert "was painted otherwise (styles across_strokes differ)" in said and not (tmp_path / "c").exists()
+    more = ["--steps", "1", "--teacher", str(first), "--frames", "1"]
+    assert style_train.main(words(film, paintings[:1], tmp_path / "c", *more)) == 2
+    assert "(frames differ)" in (said := capsys.readouterr().err) and "the same --frames, --start" in said
 
 
 def test_a_resumed_run_is_the_run_that_was_never_stopped(film: Path, paintings: list[Path], tmp_path: Path) -> None:
@@ -189,7 +193,9 @@ def test_every_way_of_training_takes_its_steps(film: Path, paintings: list[Path]
 def test_a_canvas_begins_with_real_strokes_of_each_painting_in_their_colours(paintings: list[Path]) -> None:
     net = Stylizer(StylizerConfig(width=4, blocks=1, styles=("a", "b"), canvas=3))
     options = PaintOptions(preset="draft", threads=1)
-    lay_strokes(net, [read_painting(p) for p in paintings], options, 96 * 96)
+    ticks: list[int] = []
+    lay_strokes(net, [read_painting(p) for p in paintings], options, 96 * 96, ticks.append)
+    assert ticks == list(range(1, 2 * DIRECTIONS + 1)), "slow enough to be told how far it is"
     planes = F.pixel_shuffle(net.canvas.detach(), 4)[0]  # [3 D, 256, 256]
     assert planes.std(dim=(1, 2)) == pytest.approx(1, abs=0.1)
     for style in range(2):

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from player.progress import Progress
 from player.show.problem import Problem, ShowError
 from tools.contact_sheet import middle_frame
+from tools.cuts_text import counted
 from tools.film_dataset import cuts_asked, version_of
 from tools.film_dataset_png import png
 from tools.film_dataset_source import Footage, footage_at, picture_of, range_of
@@ -97,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
     record = record_of(args, footage, frames, candidates)
     write_whole(args.output.with_name(args.output.name + ".json"), lambda part: part.write_text(record, encoding="utf-8"))
     clear(work)
-    print(f"{args.output}: {len(rows)} paintings by {len(small)} frames")
+    print(f"{args.output}: {counted(len(rows), 'painting')} by {counted(len(small), 'frame')}")
     return DONE
 
 

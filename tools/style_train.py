@@ -23,6 +23,7 @@ import torch
 
 from models.stylizer import Stylizer, StylizerConfig, operations, parameter_count
 from models.stylizer_checkpoint import load_stylizer
+from models.stylizer_form import DIRECTIONS
 from player.progress import Progress
 from player.show.problem import Problem, ShowError
 from tools.film_dataset import version_of
@@ -90,7 +91,10 @@ def train(args: argparse.Namespace) -> int:
     recipe = Recipe(weights_of(args), disturbance, args.batch, crop, args.lr, args.average, args.seed,
                     args.style_share if args.like is not None else 0.0)  # fmt: skip
     if config.canvas and truth is not None and args.like is None and not args.resume:
-        lay_strokes(net, [p for _, p in paintings], paint_options(args), height * width)
+        count = DIRECTIONS * min(config.canvas, len(paintings))
+        progress = Progress(count, "directions of strokes painted for the canvas", sys.stderr)
+        lay_strokes(net, [p for _, p in paintings], paint_options(args), height * width, progress.at)
+        progress.done(f"{count} directions of strokes are painted for the canvas")
     training = Training(net.to(device), lesson_of(clips, truth, shown, device), recipe, perception)
     about = about_of(args, footage, film_sha256, paintings)
     run = Run(args.output, training, Plan(args.steps, args.minutes, args.snapshot_steps), about)

@@ -9,7 +9,7 @@ turn with it (models/stylizer_form.py). Noise of a picture's spectrum: Galerne e
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -42,14 +42,16 @@ def patterns_for(styles: int) -> int:
     return min(MOST_PATTERNS, styles)
 
 
-def lay_strokes(net: Stylizer, paintings: Sequence[Painting], options: PaintOptions, area_px: int) -> None:
+def lay_strokes(net: Stylizer, paintings: Sequence[Painting], options: PaintOptions, area_px: int,
+                tick: Callable[[int], None] = lambda done: None) -> None:  # fmt: skip
     """Put the paintings' strokes onto a new network's canvas, as many as it has patterns for, and have each style begin with
-    strokes of its own, in their colours. area_px: of a frame, by which strokes are as large here as there. Raises ShowError."""
+    strokes of its own, in their colours. area_px: of a frame, by which strokes are as large here as there. tick: called with
+    the number of canvas pictures painted so far, DIRECTIONS of each painting. Raises ShowError."""
     count = net.config.canvas
     assert net.brush is not None
     with torch.no_grad():
         for p, painting in enumerate(paintings[:count]):
-            planes, colour = strokes_of(painting, options, area_px)
+            planes, colour = strokes_of(painting, options, area_px, lambda done, first=p * DIRECTIONS: tick(first + done))  # type: ignore[misc]
             cells = F.pixel_unshuffle(torch.from_numpy(planes)[None], UNIT_PX)  # [1, 16 D, 64, 64]
             many = cells.shape[1]
             net.canvas[:, p * many : (p + 1) * many] = cells
@@ -57,7 +59,8 @@ def lay_strokes(net: Stylizer, paintings: Sequence[Painting], options: PaintOpti
             net.brush.norm.betas[p, count + 3 * p : count + 3 * p + 3] = torch.from_numpy(colour)
 
 
-def strokes_of(painting: Painting, options: PaintOptions, area_px: int) -> tuple[Floats, Floats]:
+def strokes_of(painting: Painting, options: PaintOptions, area_px: int,
+               tick: Callable[[int], None]) -> tuple[Floats, Floats]:  # fmt: skip
     """(light and dark of a painting's strokes in each direction, float32 [D, 256, 256], mean 0 and deviation 1, without a seam;
     how much red, green and blue go with it, float32 [3], of values 0..1)."""
     from tools.style_patches import Easel
@@ -77,6 +80,7 @@ def strokes_of(painting: Painting, options: PaintOptions, area_px: int) -> tuple
         levels = picture.astype(np.float32) / np.float32(255)
         own = [seamless(np.asarray(levels[..., c], np.float32), scaled=False) for c in range(3)]
         colours.append([float((planes[-1] * c).mean()) for c in own])
+        tick(len(planes))
     return np.stack(planes), np.asarray(colours, np.float32).mean(axis=0)
 
 

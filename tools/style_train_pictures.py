@@ -260,8 +260,10 @@ def taken(source: Path, record: dict[str, object]) -> list[str]:
     same = all(told.get(key) == record[key] for key in ("film_sha256", "size", "tones"))
     names = [n for n, fingerprint in wanted.items() if same and there.get(n) == fingerprint]
     if not names:
-        given = f"{source.parent} was painted otherwise ({', '.join(differing(told, record))} differ)"
-        raise ShowError(Problem("--teacher", given, "a run of the same film, size and styles"))
+        other = differing(told, record)
+        given = f"{source.parent} was painted otherwise ({', '.join(other)} differ)"
+        hint = "the same --frames, --start, --end and --sequence as that run" if "frames" in other else ""
+        raise ShowError(Problem("--teacher", given, "a run of the same film, frames, size and styles", hint))
     return names
 
 
