@@ -147,6 +147,7 @@ def test_a_row_of_the_artists_table_is_scaled_to_266_frames() -> None:
     row = row_of(Way("somehow", 2.0, 3, 5e-4, 1e-4, 60.0, 10.0))
     assert row.name == "266 frames: somehow" and row.value.startswith("532 s; E_warp 5.00 e-4, excess 1.00")
     assert "3 frames measured, 2 s each" in row.value and "7.39 h" in row_of(Way("slow", 100.0, 2, 0, 0, 0, 0)).value
+    assert "2090 s each" in row_of(Way("slower", 2090.4, 2, 0, 0, 0, 0)).value
 
 
 def test_the_plain_film_has_no_excess_and_what_jumps_has() -> None:

@@ -177,7 +177,8 @@ def row_of(way: Way) -> Row:
     """One line of the table."""
     total_s = FRAMES * way.s
     took = "" if way.s == 0 else f"{total_s:.0f} s; " if total_s < 600 else f"{total_s / 3600:.2f} h; "
-    scaled = "" if way.s == 0 else f" ({way.frames} frames measured, {way.s:.3g} s each)"
+    each = f"{way.s:.3g}" if way.s < 100 else f"{way.s:.0f}"
+    scaled = "" if way.s == 0 else f" ({way.frames} frames measured, {each} s each)"
     return Row(f"{FRAMES} frames: {way.name}", f"{took}E_warp {1e4 * way.e_warp:.2f} e-4, excess {1e4 * way.excess:.2f}, style "
                f"{way.style:.1f}, sharpness {way.sharp:.2f}{scaled}")  # fmt: skip
 
