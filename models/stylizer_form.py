@@ -5,7 +5,8 @@ turned by 180 degrees are alike; Freeman and Adelson 1991, "The Design and Use o
 direction as a mixture of pictures of a few. The windows are those by which the optimiser leads its strokes
 (tools/paint_guides.py), at a quarter of the size and of box filters, so that strokes run here as they run there.
 
-Nothing here is learnt. Grain has no direction, so it turns nothing: in the sums over a window it cancels.
+Nothing here is learnt. Grain has no direction and cancels in the wide windows; strong grain (8 levels of 255) is above FLOOR in
+the narrow ones and turns strokes on flat ground.
 """
 
 from __future__ import annotations
