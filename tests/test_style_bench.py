@@ -23,7 +23,7 @@ from tools.bench_style_material import Excerpt, grained, parts_of, unseen, write
 from tools.bench_style_networks import NETWORKS, WITH, WITHOUT, Bench, made, words_of
 from tools.film_dataset_source import footage_at
 from tools.keyframes_suggest_shots import Span
-from tools.style_steadiness import steadiness
+from tools.style_steadiness import Shown, steadiness
 
 
 def side(excess: float, style: float = 60.0, sharp: float = 10.0, closed: float = 0.8, near: float = 0.7) -> Side:
@@ -47,14 +47,14 @@ def test_a_row_beside_tells_the_same_of_another_grain() -> None:
     frames = [moving(n) for n in range(4)]
     rough, calm = [strokes(96, 72, seed=n) for n in range(4)], [strokes(96, 72, seed=9)] * 4
     span = [Span(1, 0, 4, 0, 4)]
-    found = steadiness([(n, (f, (a, b))) for n, (f, a, b) in enumerate(zip(frames, rough, calm, strict=True))], span,
+    found = steadiness([(n, Shown(f, (a, b))) for n, (f, a, b) in enumerate(zip(frames, rough, calm, strict=True))], span,
                        speed="fast", threads=1)  # fmt: skip
     lower, raw, sharp, style = told_beside(found, [50.0, 45.0]).split("; ")
     share = 1 - found.excess(1, 1) / found.excess(0, 1)
     assert 0 < share < 1 and lower.startswith(f"{share:.0%} lower ({1e4 * found.excess(1, 1):.2f} and ")
     assert raw == "{:.2f} and {:.2f}, the film's own {:.2f}".format(*(1e4 * found.e_warp(i, 1) for i in (1, 0, -1)))
     assert sharp == f"{found.sharp(1) / found.sharp(0) - 1:+.1%}" and style == "-10.0%"
-    still = steadiness([(n, (f, (f, f))) for n, f in enumerate(frames)], span, speed="fast", threads=1)
+    still = steadiness([(n, Shown(f, (f, f))) for n, f in enumerate(frames)], span, speed="fast", threads=1)
     assert told_beside(still, [50.0, 50.0]).startswith("no excess")
 
 

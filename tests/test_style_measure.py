@@ -28,7 +28,7 @@ from tools.style_distances import content_distance, jitter_px, share_closed, slo
 from tools.style_measure_blur import blurred, compared, sigma_to, suspects  # noqa: E402
 from tools.style_measure_page import page, shown  # noqa: E402
 from tools.style_measure_plot import Worst, plot_png  # noqa: E402
-from tools.style_steadiness import Pair, Steadiness, Still, steadiness, worst_of  # noqa: E402
+from tools.style_steadiness import Pair, Shown, Steadiness, Still, steadiness, worst_of  # noqa: E402
 
 WIDTH, HEIGHT, FRAMES, CUT, JUMP = 80, 60, 20, 9, 14
 BROWSER_FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -123,7 +123,7 @@ def test_the_way_closed_is_of_the_way_to_the_aim() -> None:
 
 
 def test_pairs_keep_to_their_shot_and_to_its_clear_frames() -> None:
-    pictures = [(n, (frame(n), (inked(n),))) for n in range(FRAMES)]
+    pictures = [(n, Shown(frame(n), (inked(n),))) for n in range(FRAMES)]
     spans = [Span(1, 0, CUT, 2, CUT - 1), Span(2, CUT, FRAMES, CUT, FRAMES)]
     found = steadiness(pictures, spans, speed="fast")
     ones, fives = ([p.frame for p in found.pairs if p.step == k] for k in (1, 5))
@@ -135,13 +135,13 @@ def test_pairs_keep_to_their_shot_and_to_its_clear_frames() -> None:
 def test_e_warp_is_the_benches_own_and_the_same_on_any_number_of_threads() -> None:
     from tools.keyframes_flow import flow
 
-    pictures = [(frame(n), (inked(n),)) for n in range(6)]
+    pictures = [Shown(frame(n), (inked(n),)) for n in range(6)]
     spans = [Span(1, 0, 6, 0, 6)]
     found = [steadiness(enumerate(pictures), spans, threads=threads) for threads in (1, 3)]
     assert found[0] == found[1]
-    for film, own in ((-1, [p for p, _ in pictures]), (0, [m for _, (m,) in pictures])):
+    for film, own in ((-1, [p.own for p in pictures]), (0, [p.made[0] for p in pictures])):
         assert found[0].e_warp(film, 1) == pytest.approx(
-            e_warp(own, lambda i, j: flow(pictures[i][0], pictures[j][0])), rel=1e-6)  # fmt: skip
+            e_warp(own, lambda i, j: flow(pictures[i].own, pictures[j].own)), rel=1e-6)  # fmt: skip
     assert found[0].excess(0, 1) == pytest.approx(found[0].e_warp(0, 1) - found[0].e_warp(-1, 1))
 
 
@@ -191,7 +191,7 @@ def test_a_film_that_is_calm_by_its_blur_alone_is_shown_to_be(report: Path) -> N
 
 
 def test_a_film_that_is_really_calmer_is_not_called_blurred() -> None:
-    calm = [(frame(n), (blurred(inked(n), 0.6), inked(n, 30))) for n in range(3)]
+    calm = [Shown(frame(n), (blurred(inked(n), 0.6), inked(n, 30))) for n in range(3)]
     found = steadiness(enumerate(calm), [Span(1, 0, 3, 0, 3)], speed="fast")
     assert suspects(found, 2) == [(0, 1)]
     one = compared(0, 1, [(calm[0], calm[1]), (calm[1], calm[2])], "fast")
@@ -246,14 +246,29 @@ def test_one_picture_has_no_pairs_and_says_so(tmp_path: Path, capsys: pytest.Cap
     assert told(tmp_path / "b_measured")["films"]["b"]["e_warp_1"] is None
 
 
+def test_strokes_that_lie_still_on_a_grainy_film_do_by_the_flow_of_the_film_without_its_grain(tmp_path: Path) -> None:
+    chance, still = np.random.default_rng(0), inked(0)
+    grains = [cv2.GaussianBlur(chance.normal(0, 60, still.shape[:2]).astype(np.float32), (0, 0), 1.5)[..., None]
+              for _ in range(3)]  # fmt: skip
+    folder_of(tmp_path / "grainy", [np.clip(frame(0) + g, 0, 255).astype(np.uint8) for g in grains])
+    folder_of(tmp_path / "clean", [frame(0)] * 3)
+    folder_of(tmp_path / "still", [still] * 3)
+    assert measure(tmp_path / "grainy", tmp_path / "still", "-o", tmp_path / "by its own") == 0
+    assert measure(tmp_path / "grainy", tmp_path / "still", "--flow-from", tmp_path / "clean", "-o", tmp_path / "out") == 0
+    own, clean = told(tmp_path / "by its own")["films"], told(tmp_path / "out")["films"]
+    assert own["still"]["e_warp_1"] > 1e-4 and clean["still"]["e_warp_1"] < 1e-9
+    assert clean["original"]["e_warp_1"] > 1e-3 and set(clean) == {"original", "still"}
+    assert "The flow is that of clean." in (tmp_path / "out" / "report.html").read_text()
+
+
 def test_bad_input_is_all_said_at_once_and_nothing_is_written(films: Path, tmp_path: Path,
                                                               capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
     tiny = tmp_path / "tiny.png"
     Image.fromarray(strokes()[:8, :8]).save(tiny)
     assert measure(films / "original", tmp_path / "nowhere", films / "steady", "--style", tiny, "--worst", 99, "--scale", "nan",
-                   "-o", tmp_path / "out") == 2  # fmt: skip
+                   "--flow-from", "no/film.mp4", "-o", tmp_path / "out") == 2  # fmt: skip
     said = capsys.readouterr().err
-    for words in ("nowhere: does not exist", "tiny.png", "--worst: 99", "--scale: nan"):
+    for words in ("nowhere: does not exist", "--flow-from no/film.mp4: does not", "tiny.png", "--worst: 99", "--scale: nan"):
         assert words in said, words
     assert not (tmp_path / "out").exists() and "Traceback" not in said
 

@@ -42,7 +42,7 @@ from tools.film_dataset_source import picture_of
 from tools.keyframes_measure import sharpness, style_distance
 from tools.keyframes_suggest_shots import Span
 from tools.style_distances import share_closed
-from tools.style_steadiness import Steadiness, steadiness
+from tools.style_steadiness import Shown, Steadiness, steadiness
 from tools.whole_file import make_folder, write_whole
 
 LOWER, EQUAL, CLOSED = 0.4, 0.05, 0.6
@@ -94,9 +94,9 @@ def grain_row(grain: float, models: Sequence[Path], bench: Bench) -> Row:
     """Both exported networks on the film with grain of so many levels."""
     excerpt = unseen(grain)
     made = [stylised(model, excerpt.frames)[0] for model in models]
-    ends = (*excerpt.cuts[1:], len(excerpt.frames))
-    spans = [Span(i, a, b, a, b) for i, (a, b) in enumerate(zip(excerpt.cuts, ends, strict=True), 1)]
-    shown = [(n, (f, (a, b))) for n, (f, a, b) in enumerate(zip(excerpt.frames, *made, strict=True))]
+    spans = [Span(i, a, b, a, b) for i, (a, b) in enumerate(excerpt.ranges, 1)]
+    shown = [(n, Shown(f, (a, b), clean)) for n, (f, clean, a, b) in
+             enumerate(zip(excerpt.frames, excerpt.clean, *made, strict=True))]  # fmt: skip
     found = steadiness(shown, spans, speed="fast" if bench.quick else "medium", threads=THREADS)
     sampled = [pictures[:: max(1, len(pictures) // STYLE_FRAMES)] for pictures in made]
     painting = [laid(bench, excerpt.size)] * len(sampled[0])
@@ -118,11 +118,11 @@ def measured(excerpt: Excerpt, made: Sequence[Sequence[Picture]], bench: Bench, 
     from tools import style_measure
 
     make_folder(folder)
-    original, cuts = write_excerpt(excerpt, folder)
+    original, clean, cuts = write_excerpt(excerpt, folder)
     for name, pictures in zip(("without", "with"), made, strict=True):
         write_pictures(folder / name, pictures)
-    words = [original, folder / "without", folder / "with", "--style", bench.painting(), "--cuts", cuts, "--style-frames",
-             STYLE_FRAMES, "-o", folder / "report", *(("--flow", "fast") if bench.quick else ())]  # fmt: skip
+    words = [original, folder / "without", folder / "with", "--style", bench.painting(), "--cuts", cuts, "--flow-from", clean,
+             "--style-frames", STYLE_FRAMES, "-o", folder / "report", *(("--flow", "fast") if bench.quick else ())]  # fmt: skip
     with contextlib.redirect_stdout(sys.stderr):
         code = style_measure.main([str(w) for w in words])
     if code:

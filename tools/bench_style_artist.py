@@ -39,7 +39,7 @@ from tools.film_dataset_source import footage_at
 from tools.film_dataset_square import whole
 from tools.keyframes_measure import sharpness, style_distance
 from tools.keyframes_suggest_shots import Span
-from tools.style_steadiness import Steadiness, steadiness
+from tools.style_steadiness import Shown, Steadiness, steadiness
 from tools.whole_file import make_folder, sha256_of, write_whole
 
 SIZE, FRAMES = (640, 480), 266
@@ -166,7 +166,7 @@ def by_keyframes(frames: Sequence[Picture], bench: Bench) -> tuple[list[Picture]
 def way_of(name: str, frames: Sequence[Picture], pictures: Sequence[Picture], s: float, painting: Picture) -> Way:
     """What was made, measured."""
     span = Span(1, 0, len(frames), 0, len(frames))
-    found: Steadiness = steadiness([(n, (f, (p,))) for n, (f, p) in enumerate(zip(frames, pictures, strict=True))], [span],
+    found: Steadiness = steadiness([(n, Shown(f, (p,))) for n, (f, p) in enumerate(zip(frames, pictures, strict=True))], [span],
                                    threads=THREADS)  # fmt: skip
     style = float(np.mean([style_distance(p, painting) for p in (pictures[0], pictures[-1])]))
     return Way(name, s, len(frames), found.e_warp(0, 1), found.excess(0, 1), style,

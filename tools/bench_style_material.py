@@ -37,10 +37,11 @@ LEARNT_DEMO = 1114  # frames of the demo film that are learnt from where the res
 
 @dataclass(frozen=True)
 class Excerpt:
-    """A grainy film that no network has seen. frames: uint8 [H, W, 3], its parts one after the other. cuts: first frames of
-    the parts. told: what it is, for the table."""
+    """A grainy film that no network has seen. frames: uint8 [H, W, 3], its parts one after the other. clean: the same without
+    the grain that was added, whose flow is the true one. cuts: first frames of the parts. told: what it is, for the table."""
 
     frames: tuple[Picture, ...]
+    clean: tuple[Picture, ...]
     cuts: tuple[int, ...]
     told: str
 
@@ -48,6 +49,11 @@ class Excerpt:
     def size(self) -> tuple[int, int]:
         """(width, height)."""
         return self.frames[0].shape[1], self.frames[0].shape[0]
+
+    @property
+    def ranges(self) -> tuple[tuple[int, int], ...]:
+        """Frames [first, last) of each part."""
+        return tuple(zip(self.cuts, (*self.cuts[1:], len(self.frames)), strict=True))
 
 
 def demo_film() -> Path:
@@ -83,10 +89,11 @@ def unseen(grain: float = GRAIN) -> Excerpt:
     """The film that no network has seen, with grain of so many levels of 255; the same grain at every call."""
     film, parts, told = ((real_film(), EXCERPTS_REAL, real_film().stem) if real_film().is_file()
                          else (demo_film(), EXCERPTS_DEMO, "the demo film's last part"))  # fmt: skip
-    frames, cuts = parts_of(footage_at(film), parts)
+    clean, cuts = parts_of(footage_at(film), parts)
+    frames = clean
     if grain > 0:
-        frames = tuple(grained(f, np.random.default_rng((SEED, n)), grain) for n, f in enumerate(frames))
-    return Excerpt(frames, cuts, f"{told}, {len(frames)} frames of {len(cuts)} shots, grain of {grain:g} levels added")
+        frames = tuple(grained(f, np.random.default_rng((SEED, n)), grain) for n, f in enumerate(clean))
+    return Excerpt(frames, clean, cuts, f"{told}, {len(frames)} frames of {len(cuts)} shots, grain of {grain:g} levels added")
 
 
 def grained(picture: Picture, chance: np.random.Generator, grain: float = GRAIN) -> Picture:
@@ -112,13 +119,13 @@ def parts_of(footage: Footage, parts: Sequence[tuple[str, int, int]]) -> tuple[t
     return tuple(frames), tuple(cuts)
 
 
-def write_excerpt(excerpt: Excerpt, folder: Path, rate: int = 24) -> tuple[Path, Path]:
-    """(folder of PNGs, cut list) of an excerpt, as `cineml style measure` takes them."""
+def write_excerpt(excerpt: Excerpt, folder: Path, rate: int = 24) -> tuple[Path, Path, Path]:
+    """(folder of PNGs, of those without grain, cut list) of an excerpt, as `cineml style measure` takes them."""
     write_pictures(folder / "original", excerpt.frames)
-    ends = (*excerpt.cuts[1:], len(excerpt.frames))
-    shots = tuple(Shot(i, a, b) for i, (a, b) in enumerate(zip(excerpt.cuts, ends, strict=True), 1))
+    write_pictures(folder / "clean", excerpt.clean)
+    shots = tuple(Shot(i, a, b) for i, (a, b) in enumerate(excerpt.ranges, 1))
     write_csv(CutList("original", Fraction(rate), len(excerpt.frames), shots), folder / "cuts.csv")
-    return folder / "original", folder / "cuts.csv"
+    return folder / "original", folder / "clean", folder / "cuts.csv"
 
 
 def write_pictures(folder: Path, pictures: Sequence[Picture]) -> Path:

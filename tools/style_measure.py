@@ -33,7 +33,7 @@ from tools.paint_style import Painting, read_painting, scaled
 from tools.style_distances import jitter_px, share_closed, sharpness, style_distance
 from tools.style_measure_blur import Blurred, chosen_pairs, compared, suspects
 from tools.style_measure_films import Stylised, frames_of, stylised_of
-from tools.style_measure_options import FLOWS, arguments, option_problems, output_of
+from tools.style_measure_options import FLOWS, arguments, flow_films, option_problems, output_of
 from tools.style_measure_page import blur_note, page, shown
 from tools.style_measure_plot import Worst, moment, plot_png, worst_png
 from tools.style_steadiness import STEPS, Shown, Speed, Steadiness, mean, steadiness, worst_of
@@ -63,6 +63,7 @@ class Job:
     first: int
     last: int
     output: Path
+    guide: Stylised | None  # whose flow is followed where that is not the original
 
     @property
     def names(self) -> list[str]:
@@ -107,7 +108,7 @@ def job_of(args: argparse.Namespace, out: TextIO) -> Job:
         problems += [p for p in e.problems if not output_of(args).is_file()]  # that is said already
     films: list[Footage] = []
     paintings = {}
-    for path in (args.original, *args.stylised, *args.style):
+    for path in (args.original, *args.stylised, *flow_films(args), *args.style):
         try:
             if path in args.style:
                 paintings[path] = read_painting(path)
@@ -119,7 +120,8 @@ def job_of(args: argparse.Namespace, out: TextIO) -> Job:
         raise ShowError(problems)
     original = films[0]
     first, last = range_of(args, original)
-    stylised = stylised_of(films[1:], original, first, last, out)
+    others = stylised_of(films[1:], original, first, last, out)
+    stylised, guide = (others[:-1], others[-1]) if flow_films(args) else (others, None)
     width, height = original.size
     laid = {}
     for path, painting in paintings.items():
@@ -132,7 +134,7 @@ def job_of(args: argparse.Namespace, out: TextIO) -> Job:
         laid[path.stem if path.stem not in laid else str(path)] = small
     cuts = cuts_of(args.cuts, original, first, last, out)
     spans = tuple(spans_of(cuts, first, last, WHOLE))
-    return Job(args, original, stylised, spans, laid, first, last, Path(os.path.abspath(output_of(args))))
+    return Job(args, original, stylised, spans, laid, first, last, Path(os.path.abspath(output_of(args))), guide)
 
 
 def foreign_problems(output: Path) -> list[Problem]:
@@ -158,7 +160,7 @@ def measure(job: Job, out: TextIO) -> dict[str, Any]:
     threads = job.args.threads or os.cpu_count() or 1
     progress = Progress(job.last - job.first, "frames", out)
     numbers = range(job.first, job.last)
-    found = steadiness(frames_of(job.original, job.films, numbers), job.spans, speed=job.speed, threads=threads,
+    found = steadiness(frames_of(job.original, job.films, numbers, job.guide), job.spans, speed=job.speed, threads=threads,
                        tick=progress.at)  # fmt: skip
     progress.done(f"{job.original.path.name}: {job.last - job.first} frames measured")
     styles = style_distances(job)
@@ -169,7 +171,8 @@ def measure(job: Job, out: TextIO) -> dict[str, Any]:
     notes = notes_of(job, films, blurs)
     worst = worst_moments(job, found)
     about = (f"Frames {job.first} to {job.last - 1} of {job.original.path.name}, {len(job.spans)} shots, "
-             f"{job.original.size[0]} x {job.original.size[1]}.")  # fmt: skip
+             f"{job.original.size[0]} x {job.original.size[1]}."
+             f"{f' The flow is that of {job.guide.footage.path.name}.' if job.guide else ''}")  # fmt: skip
     told = {"tool": TOOL, "original": job.original.path.name, "range": [job.first, job.last],
             "films": plain(films), "shots": [plain({"shot": s.shot, "start": s.start, "end": s.end, "films": n})
                                              for s, n in shots], "blurred": plain([asdict(b) | {"by_blur": b.by_blur}
@@ -191,9 +194,9 @@ def style_distances(job: Job) -> dict[str, list[float]]:
     spare = max(0, job.args.style_frames - len(chosen))
     chosen |= {int(n) for n in np.linspace(job.first, job.last - 1, spare + 2)[1:-1]}
     found: dict[str, list[list[float]]] = {name: [[] for _ in range(len(job.films) + 1)] for name in job.paintings}
-    for _, (own, made) in frames_of(job.original, job.films, sorted(chosen)):
+    for _, pictures in frames_of(job.original, job.films, sorted(chosen)):
         for name, painting in job.paintings.items():
-            for film, picture in enumerate((own, *made)):
+            for film, picture in enumerate((pictures.own, *pictures.made)):
                 found[name][film].append(style_distance(picture, painting.picture, usable=painting.usable))
     return {name: [mean(values) for values in films] for name, films in found.items()}
 
@@ -235,7 +238,7 @@ def shot_numbers(found: Steadiness, job: Job) -> list[tuple[Span, dict[str, Numb
 def shown_pairs(job: Job, frames: Sequence[int]) -> list[tuple[Shown, Shown]]:
     """The pictures of these frames and of those after them."""
     wanted = sorted({n + k for n in frames for k in (0, 1)})
-    pictures = dict(frames_of(job.original, job.films, wanted))
+    pictures = dict(frames_of(job.original, job.films, wanted, job.guide))
     return [(pictures[n], pictures[n + 1]) for n in frames]
 
 
@@ -274,7 +277,8 @@ def write_all(job: Job, found: Steadiness, films: dict[str, Numbers], shots: Seq
     called = [(f"{s.shot} (frames {s.start} to {s.end - 1})", numbers) for s, numbers in shots]
     title = f"{', '.join(names)}: how steady"
     versions = {name: version_of(name) for name in PACKAGES}
-    hashes = {"original": job.original.sha256(), **{f.name: f.footage.sha256() for f in job.films},
+    followed = [job.guide] if job.guide else []
+    hashes = {"original": job.original.sha256(), **{f.name: f.footage.sha256() for f in (*job.films, *followed)},
               **{p.name: sha256_of(p) for p in job.args.style}}  # fmt: skip
     options = {k: [p.name for p in v] if isinstance(v, list) else v.name if isinstance(v, Path) else v
                for k, v in vars(job.args).items()}  # fmt: skip

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.keyframes_flow import flow
-from tools.keyframes_measure import seen_in_both, sharpness, warp_error
-from tools.style_steadiness import Shown, Speed, Steadiness, mean
+from tools.keyframes_measure import sharpness, warp_error
+from tools.style_steadiness import Shown, Speed, Steadiness, mean, motion_of
 
 Picture = NDArray[np.uint8]
 EQUAL_SHARP = 0.95  # of the other's sharpness: from here on nothing is bought with blur
@@ -60,15 +59,14 @@ def chosen_pairs(found: Steadiness, most: int = MOST_PAIRS) -> list[int]:
 
 def compared(calmer: int, sharper: int, pairs: Sequence[tuple[Shown, Shown]], speed: Speed = "medium") -> Blurred:
     """The comparison over these pairs of frames (at least one)."""
-    aim = mean([sharpness(here[1][calmer]) for here, _ in pairs])
-    sigma = sigma_to(aim, [here[1][sharper] for here, _ in pairs])
+    aim = mean([sharpness(here.made[calmer]) for here, _ in pairs])
+    sigma = sigma_to(aim, [here.made[sharper] for here, _ in pairs])
     errors: list[list[float]] = [[], [], []]
     for here, later in pairs:
-        there, back = flow(here[0], later[0], speed), flow(later[0], here[0], speed)
-        seen = seen_in_both(there, back)
-        soft = blurred(here[1][sharper], sigma), blurred(later[1][sharper], sigma)
-        for own, (a, b) in zip(errors, ((here[1][calmer], later[1][calmer]), (here[1][sharper], later[1][sharper]), soft),
-                               strict=True):  # fmt: skip
+        there, seen = motion_of(here, later, speed)
+        soft = blurred(here.made[sharper], sigma), blurred(later.made[sharper], sigma)
+        plain = ((here.made[calmer], later.made[calmer]), (here.made[sharper], later.made[sharper]))
+        for own, (a, b) in zip(errors, (*plain, soft), strict=True):
             own.append(warp_error(a, b, there, seen))
     return Blurred(calmer, sharper, sigma, typical(errors[0]), typical(errors[1]), typical(errors[2]), len(pairs))
 

@@ -64,15 +64,17 @@ def names_of(found: Sequence[Footage]) -> list[str]:
     return longer if len(set(longer)) == len(longer) else [f"{i}: {name}" for i, name in enumerate(own, 1)]
 
 
-def frames_of(original: Footage, films: Sequence[Stylised], numbers: Sequence[int]) -> Iterator[tuple[int, Shown]]:
-    """(film frame, pictures) for increasing frames of the original, uint8 [H, W, 3] each, in the original's size. Raises
-    ShowError where a frame cannot be read or is of another size than its film."""
+def frames_of(original: Footage, films: Sequence[Stylised], numbers: Sequence[int],
+              guide: Stylised | None = None) -> Iterator[tuple[int, Shown]]:  # fmt: skip
+    """(film frame, pictures) for increasing frames of the original, in the original's size. guide: whose flow is followed,
+    where that is not the original. Raises ShowError where a frame cannot be read or is of another size than its film."""
+    films = films if guide is None else [*films, guide]
     readers = [f.footage.read([n - f.first for n in numbers]) for f in films]
     for number, item in original.read(numbers):
         shown = upright(item, original, number)
         made = tuple(sized(upright(next(reader)[1], film.footage, number - film.first), original.size)
                      for film, reader in zip(films, readers, strict=True))  # fmt: skip
-        yield number, (shown, made)
+        yield number, Shown(shown, made) if guide is None else Shown(shown, made[:-1], made[-1])
 
 
 def upright(item: object, footage: Footage, number: int) -> Picture:

@@ -13,10 +13,9 @@ from PIL import Image, ImageDraw
 
 from player.screen.typeface import font_for
 from tools.contact_sheet import FAINT, GAP, GROUND, INK, MARGIN, TEXT_PX, fitted
-from tools.keyframes_flow import flow
-from tools.keyframes_measure import fetched, seen_in_both
+from tools.keyframes_measure import fetched
 from tools.keyframes_suggest_sheet import BEFORE, DARK, INK_HEX, PANEL, dark
-from tools.style_steadiness import Shown, Speed, Steadiness
+from tools.style_steadiness import Shown, Speed, Steadiness, motion_of
 from tools.train_report_plots import COLOURS
 
 if TYPE_CHECKING:
@@ -52,14 +51,13 @@ TITLES = ("original", "stylised", "the next one, warped back", "difference (blue
 def moment(film: int, frame: int, shot: int, timecode: str, own: float, made: float, here: Shown, later: Shown,
            speed: Speed = "medium") -> Worst:  # fmt: skip
     """The moment's pictures, made anew."""
-    there, back = flow(here[0], later[0], speed), flow(later[0], here[0], speed)
-    seen = seen_in_both(there, back)
-    brought = fetched(later[1][film].astype(np.float32), there)
-    apart = np.abs(here[1][film].astype(np.float32) - brought).mean(axis=2) / 255  # [H, W]
+    there, seen = motion_of(here, later, speed)
+    brought = fetched(later.made[film].astype(np.float32), there)
+    apart = np.abs(here.made[film].astype(np.float32) - brought).mean(axis=2) / 255  # [H, W]
     heat = np.stack([np.interp(apart, HEAT_AT, HEAT[:, c]) for c in range(3)], axis=2)
     shown = np.where(seen[..., None], np.rint(heat).astype(np.uint8), NOT_SEEN)
     warped = np.clip(np.rint(brought), 0, 255).astype(np.uint8)
-    return Worst(film, frame, shot, timecode, own, made, (here[0], here[1][film], warped, shown))
+    return Worst(film, frame, shot, timecode, own, made, (here.own, here.made[film], warped, shown))
 
 
 def plot_png(found: Steadiness, names: Sequence[str], cuts: Sequence[int], frames: tuple[int, int]) -> bytes:

@@ -4,6 +4,9 @@ For frames t and t + k of one shot, with the ORIGINAL's flow: e(F, t) = mean ove
 channels, of (F_t - F_{t+k} warped to t)^2, F in 0..1 (Lai et al. 2018, equation 12; what both show: Ruder et al. 2016,
 equations 5 and 6). The number of a shot, or of a film, is the mean over its pairs; its excess is that less the original's own,
 over the same pairs and the same pixels. k is 1 and 5.
+
+On strong grain a flow follows the grain, and strokes that lie still are then taken for moving ones. Where there is the same
+film without its grain, that one's flow is taken in the place of the original's.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +27,17 @@ from tools.keyframes_suggest_shots import Span
 from tools.style_distances import content_distance, sharpness, slope2
 
 Picture = NDArray[np.uint8]
-Shown = tuple[Picture, tuple[Picture, ...]]  # a frame of the original, and of each stylised film
 Speed = Literal["ultrafast", "fast", "medium"]
 STEPS = (1, 5)
+
+
+class Shown(NamedTuple):
+    """One frame, uint8 [H, W, 3] each: of the original, of each stylised film, and of the film whose flow is followed where
+    that is not the original."""
+
+    own: Picture
+    made: tuple[Picture, ...]
+    guide: Picture | None = None
 
 
 @dataclass(frozen=True)
@@ -88,19 +99,25 @@ def mean(values: Sequence[float]) -> float:
     return float(np.mean(kept)) if kept else math.nan
 
 
+def motion_of(here: Shown, later: Shown, speed: Speed = "medium") -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """(where each pixel goes, float32 [H, W, 2]; whether both frames show it, bool [H, W])."""
+    a, b = (s.own if s.guide is None else s.guide for s in (here, later))
+    there, back = flow(a, b, speed), flow(b, a, speed)
+    return there, seen_in_both(there, back)
+
+
 def pair_of(frame: int, step: int, here: Shown, later: Shown, speed: Speed = "medium") -> Pair:
-    """The pair, with flow from the originals. All pictures uint8 [H, W, 3] of one size."""
-    there, back = flow(here[0], later[0], speed), flow(later[0], here[0], speed)
-    seen = seen_in_both(there, back)
-    own = warp_error(here[0], later[0], there, seen)
-    made = tuple(warp_error(a, b, there, seen) for a, b in zip(here[1], later[1], strict=True))
+    """The pair. All pictures of one size."""
+    there, seen = motion_of(here, later, speed)
+    own = warp_error(here.own, later.own, there, seen)
+    made = tuple(warp_error(a, b, there, seen) for a, b in zip(here.made, later.made, strict=True))
     return Pair(frame, step, own, made, float(seen.mean()))
 
 
 def still_of(frame: int, shown: Shown) -> Still:
     """A frame's own numbers."""
-    pictures = (shown[0], *shown[1])
-    content = tuple(content_distance(p, shown[0]) for p in shown[1])
+    pictures = (shown.own, *shown.made)
+    content = tuple(content_distance(p, shown.own) for p in shown.made)
     return Still(frame, tuple(map(sharpness, pictures)), tuple(map(slope2, pictures)), content)
 
 
