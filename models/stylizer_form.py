@@ -5,8 +5,8 @@ turned by 180 degrees are alike; Freeman and Adelson 1991, "The Design and Use o
 direction as a mixture of pictures of a few. The windows are those by which the optimiser leads its strokes
 (tools/paint_guides.py), at a quarter of the size and of box filters, so that strokes run here as they run there.
 
-Nothing here is learnt. Grain has no direction and cancels in the wide windows; strong grain (8 levels of 255) is above FLOOR in
-the narrow ones and turns strokes on flat ground.
+Nothing here is learnt. Grain has no direction and cancels in the wide windows. In the narrow ones it has one by chance, so what
+is weaker than strong grain (8 levels of 255) counts less: on flat ground strokes are level, and lie still whatever the grain.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor
 DIRECTIONS = 6  # that strokes are kept in; between two of them both show
 WINDOWS = (3, 5, 11, 21)  # cells, box after box, so that they grow smooth: forms are felt 80 px away, as far as tiles allow
 NEAR = 0.6  # what a window counts beside the one before it
-FLOOR = 1e-5  # of squared gradients, 0..1 a cell: below is noise
+FLOOR = 5e-4  # of squared gradients, 0..1 a cell: below is noise (lower, and grain turns strokes: tests/test_stylizer.py)
 LEVEL = 0.05  # how much all have of the first direction: on an even wall, strokes are level, whatever its grain
 SOBEL = ((-1.0, 0.0, 1.0), (-2.0, 0.0, 2.0), (-1.0, 0.0, 1.0))
 
