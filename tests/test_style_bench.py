@@ -18,7 +18,7 @@ from player.show.problem import ShowError
 from tests.painted import moving, strokes
 from tools import bench_style, bench_style_material, bench_style_networks
 from tools.bench_style_ablation import Side, ablation_rows, told_beside, write_clip
-from tools.bench_style_artist import Way, keep, kept, row_of, way_of
+from tools.bench_style_artist import SHOWN, Way, keep, kept, place_of, row_of, way_of, write_sheet
 from tools.bench_style_material import Excerpt, grained, parts_of, unseen, write_excerpt, write_pictures
 from tools.bench_style_networks import NETWORKS, WITH, WITHOUT, Bench, made, words_of
 from tools.film_dataset_source import footage_at
@@ -73,7 +73,7 @@ def test_the_words_are_those_of_the_command(tmp_path: Path) -> None:
 
     for network in NETWORKS.values():
         args = arguments().parse_args([*words_of(network, Bench(tmp_path)), "-o", str(tmp_path / "run")])
-        assert args.seed == 1 and args.steps >= 1000 and (args.noise_weight == 0) == (network.name not in ("with", "plain"))
+        assert args.seed == 1 and args.steps >= 1000 and (args.noise_weight > 0) == (network.name in ("with", "plain"))
     quick = arguments().parse_args([*words_of(WITH, Bench(tmp_path, quick=True)), "-o", str(tmp_path / "run")])
     assert quick.steps == 2 and quick.frames == 2
 
@@ -100,7 +100,7 @@ def test_the_grainy_film_keeps_to_shots_and_is_the_same_each_time(tmp_path: Path
     monkeypatch.setattr(bench_style_material, "EXCERPTS_DEMO", (("a dance", 1180, 2), ("hands", 1400, 3)))
     found, again = unseen(), unseen()
     assert len(found.frames) == 5 and found.cuts == (0, 2) and found.size == (480, 360)
-    assert "grain of 12 levels added" in found.told
+    assert "grain of 8 levels added" in found.told
     assert all((a == b).all() for a, b in zip(found.frames, again.frames, strict=True))
     clean = unseen(0.0)
     assert "grain of 0 levels" in clean.told and all((a != b).any() for a, b in zip(found.frames, clean.frames, strict=True))
@@ -127,8 +127,10 @@ def test_grain_is_grey_new_in_every_frame_and_strongest_in_the_middle_tones() ->
 
 def test_an_excerpt_is_written_as_measure_takes_it(tmp_path: Path) -> None:
     frames = tuple(moving(n) for n in range(5))
-    folder, cuts = write_excerpt(Excerpt(frames, (0, 3), "five"), tmp_path)
+    plain = tuple(moving(n + 5) for n in range(5))
+    folder, clean, cuts = write_excerpt(Excerpt(frames, plain, (0, 3), "five"), tmp_path)
     back = footage_at(folder)
+    assert (parts_of(footage_at(clean), (("all", 0, 5),))[0][4] == plain[4]).all()
     assert back.frames == 5 and [(s.start, s.end) for s in read_csv(cuts).shots] == [(0, 3), (3, 5)]
     again, starts = parts_of(back, (("one", 0, 2), ("two", 3, 2)))
     assert starts == (0, 2) and (again[2] == frames[3]).all()
@@ -138,7 +140,7 @@ def test_an_excerpt_is_written_as_measure_takes_it(tmp_path: Path) -> None:
 
 def test_the_clip_shows_all_three_beside_one_another(tmp_path: Path) -> None:
     frames = tuple(moving(n) for n in range(3))
-    write_clip(Excerpt(frames, (0,), "three"), [frames, frames], tmp_path / "clip.mp4")
+    write_clip(Excerpt(frames, frames, (0,), "three"), [frames, frames], tmp_path / "clip.mp4")
     clip = footage_at(tmp_path / "clip.mp4")
     assert clip.size == (3 * 96, 72) and clip.frames == 9
 
@@ -170,6 +172,15 @@ def test_a_way_that_was_measured_is_not_measured_again(tmp_path: Path) -> None:
     for file in (tmp_path / "artist").iterdir():
         file.write_text("{")
     assert kept(bench, way.name, "of this") is None
+
+
+def test_the_artists_sheet_shows_a_frame_by_each_way_that_has_one(tmp_path: Path) -> None:
+    bench, side = Bench(tmp_path), SHOWN[2]
+    for name, size, level in (("whole", (640, 480), 50), ("a part", (160, 160), 200)):
+        write_pictures(place_of(bench, name), [np.full((size[1], size[0], 3), v, np.uint8) for v in (0, level)])
+    write_sheet(["whole", "a part", "one that is not there"], bench)
+    sheet = np.asarray(Image.open(tmp_path / "artist.png").convert("L"))
+    assert np.isclose((sheet == 50).sum(), side**2, rtol=0.01) and np.isclose((sheet == 200).sum(), side**2, rtol=0.01)
 
 
 def test_unknown_parts_and_a_folder_that_cannot_be_are_refused(tmp_path: Path) -> None:
@@ -211,12 +222,13 @@ def test_the_ablation_runs_from_training_to_its_clip(tmp_path: Path, monkeypatch
 
     def unseen_small(grain: float = 12.0) -> Excerpt:
         asked_of.append(grain)
-        return Excerpt(small, (0, 4), "a small film")
+        return Excerpt(small, small, (0, 4), "a small film")
 
     monkeypatch.setattr("tools.bench_style_ablation.unseen", unseen_small)
     rows = bench_style.rows(["ablation"], tmp_path / "work", quick=True)
-    assert len(rows) == 10 and all(isinstance(r.value, str) for r in rows)
+    assert len(rows) == 11 and all(isinstance(r.value, str) for r in rows)
     assert "a small film" in rows[0].name and "grain of 0 levels" in rows[8].name and asked_of == [12.0, 0.0]
+    assert "with its canvas" in rows[9].name
     kept_files = {p.name for p in (tmp_path / "work" / "ablation").iterdir()}
     assert kept_files >= {"before_after.mp4", "table.md", "report", "original", "without", "with", "optimiser", "cuts.csv"}
     films = json.loads((tmp_path / "work" / "ablation" / "report" / "measure.json").read_text())["films"]

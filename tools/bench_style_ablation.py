@@ -13,8 +13,10 @@ pairs of neighbouring frames e(F) (style_steadiness.py):
     the networks, by one curve of tones for the whole film; against that of `style optimize`, which takes each frame's own
     tones, both readings stand in a row of their own.
 
-The asked rows are of the film with strong grain (bench_style_material.py). The more grain, the more of E_warp is the film's
-own, and the less is left to be lowered: so rows beside tell of less grain and of none, by the same networks.
+The asked rows are of the film with strong grain (bench_style_material.py), by the flow of the film without it, which is known
+because the grain was added here: on grain a flow follows the grain. The more grain, the more of E_warp is the film's own, and
+the less is left to be lowered: so rows beside tell of other grain and of none, by the same networks. One tells of the default
+student, with its canvas, trained with and without its own noise.
 
 The frames, both results, the report of `cineml style measure`, the table and a clip (plain, without, with, one beside the
 other) stay in the bench's folder.
@@ -36,8 +38,19 @@ import numpy as np
 
 from player.show.problem import Problem, ShowError
 from tools.bench import Row, table
-from tools.bench_style_material import Excerpt, Picture, unseen, write_excerpt, write_pictures
-from tools.bench_style_networks import BARE_STEPS, THREADS, WITH, WITHOUT, Bench, exported, stylised, trained
+from tools.bench_style_material import GRAIN, Excerpt, Picture, unseen, write_excerpt, write_pictures
+from tools.bench_style_networks import (
+    BARE_STEPS,
+    PLAIN,
+    PLAIN_WITHOUT,
+    THREADS,
+    WITH,
+    WITHOUT,
+    Bench,
+    exported,
+    stylised,
+    trained,
+)
 from tools.film_dataset_source import picture_of
 from tools.keyframes_measure import sharpness, style_distance
 from tools.keyframes_suggest_shots import Span
@@ -50,7 +63,7 @@ STYLE_FRAMES = 12  # whose distance from the painting is taken
 AIM_FRAMES = 3  # that the optimiser paints, one of each part
 BROAD_PX = 3
 CLIP_REPEATS = 3  # of the excerpt in the clip: it is short
-GRAINS = (0.0, 4.0, 8.0)  # levels of 255, beside that of the asked rows
+GRAINS = (0.0, 4.0, 12.0)  # levels of 255, beside that of the asked rows
 
 
 @dataclass(frozen=True)
@@ -79,7 +92,10 @@ def rows(bench: Bench) -> list[Row]:
     folder = bench.work / "ablation"
     without, with_, plain = measured(excerpt, made, bench, folder)
     found = ablation_rows(without, with_, plain, excerpt.told)
-    found += [grain_row(grain, models, bench) for grain in GRAINS[: 1 if bench.quick else None]]
+    name = "temporal noise, grain of {:g} levels"
+    found += [beside(name.format(g), unseen(g), models, bench) for g in GRAINS[: 1 if bench.quick else None]]
+    canvas = [exported(trained(n, bench)[0], excerpt.size, bench) for n in (PLAIN_WITHOUT, PLAIN)]
+    found.append(beside(f"the default student, with its canvas, {name.format(GRAIN)}", excerpt, canvas, bench))
     minutes = ", ".join(f"{m:.1f}" for _, m in runs)
     found.append(Row("ablation: steps of each; minutes of each, the teacher's pictures with the first",
                      f"{2 if bench.quick else BARE_STEPS}; {minutes}"))  # fmt: skip
@@ -90,9 +106,8 @@ def rows(bench: Bench) -> list[Row]:
     return found
 
 
-def grain_row(grain: float, models: Sequence[Path], bench: Bench) -> Row:
-    """Both exported networks on the film with grain of so many levels."""
-    excerpt = unseen(grain)
+def beside(name: str, excerpt: Excerpt, models: Sequence[Path], bench: Bench) -> Row:
+    """Both exported networks, trained without noise and with it, on an excerpt."""
     made = [stylised(model, excerpt.frames)[0] for model in models]
     spans = [Span(i, a, b, a, b) for i, (a, b) in enumerate(excerpt.ranges, 1)]
     shown = [(n, Shown(f, (a, b), clean)) for n, (f, clean, a, b) in
@@ -100,7 +115,7 @@ def grain_row(grain: float, models: Sequence[Path], bench: Bench) -> Row:
     found = steadiness(shown, spans, speed="fast" if bench.quick else "medium", threads=THREADS)
     sampled = [pictures[:: max(1, len(pictures) // STYLE_FRAMES)] for pictures in made]
     painting = [laid(bench, excerpt.size)] * len(sampled[0])
-    return Row(f"temporal noise, grain of {grain:g} levels: excess 1-frame E_warp; E_warp; sharpness; style distance",
+    return Row(f"{name}: excess 1-frame E_warp; E_warp; sharpness; style distance",
                told_beside(found, [mean_distance(some, painting) for some in sampled]))  # fmt: skip
 
 

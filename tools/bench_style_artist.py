@@ -6,7 +6,7 @@ same pairs, so that rows with few frames and with many can be compared. Seconds 
 Optimisation with flow: Gatys's method with the short- and long-term losses of Ruder et al. 2016, one level, the pixel loss
 weighted with 0 and 1.5e-3, in the eyes of the discriminator of the demo's generator, or of VGG19 where its file is given. 1000
 iterations are run on a part of the frames, in their own scale, and their seconds are scaled by the pixels: whole frames would
-take hours.
+take hours. artist.png shows a frame by each way.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from tools.bench import Row
 from tools.bench_style_ablation import laid
@@ -27,10 +28,10 @@ from tools.bench_style_networks import (
     CLASSIC,
     FLOWING,
     PLAIN,
+    PLAIN_WITHOUT,
     THREADS,
-    WITH,
-    WITHOUT,
     Bench,
+    distilled,
     exported,
     stylised,
     trained,
@@ -46,6 +47,7 @@ SIZE, FRAMES = (640, 480), 266
 FIRST, EXCERPT = 96, 20  # of the demo film: a man walks, the ground stands
 KEY_EVERY = 20  # 13 keys for 266 frames
 PART = (112, 24, 160, 160)  # x, y, width, height, of 640x480: head and chest of the man
+SHOWN, COLUMNS = (40, 10, 320), 4  # of the sheet's pictures: x, y, side in 640x480: the man from head to knee
 # (iterations, weight of the pixel loss, frames that are made, whether of PART alone)
 OPTIMISED = ((30, 0.0, 3, False), (30, 1.5e-3, 3, False), (1000, 0.0, 2, True), (1000, 1.5e-3, 2, True))
 
@@ -96,12 +98,15 @@ def rows(bench: Bench, network: Path | None = None) -> list[Row]:
             + (f", {PART[2]}x{PART[3]} of each frame" if part else ""), count,
             lambda given, n=iterations, w=weight: optimised(given, bench, n, w, network), part)  # type: ignore[misc]
     size = frames[0].shape[1], frames[0].shape[0]
-    for name, net in (("feed-forward frame by frame, the classic network at half its width", CLASSIC),
-                      ("student of width 48 without a canvas, flow-consistent", FLOWING),
-                      ("the same, stabilised by temporal noise", WITH), ("the same, neither", WITHOUT),
-                      ("student as it is made, width 16, with a canvas", PLAIN)):  # fmt: skip
-        add(name, len(frames), lambda given, net=net: by_network(given, exported(trained(net, bench)[0], size, bench)))  # type: ignore[misc]
+    runs = {"feed-forward frame by frame, the classic network at half its width": trained(CLASSIC, bench),
+            "feed-forward frame by frame, the student": trained(PLAIN_WITHOUT, bench),
+            "the student, flow-consistent": trained(FLOWING, bench),
+            "the student, stabilised by temporal noise, as it is made": trained(PLAIN, bench),
+            "the student, taught by the classic network": distilled(bench)}  # fmt: skip
+    for name, (run, _) in runs.items():
+        add(name, len(frames), lambda given, run=run: stylised(exported(run, size, bench), given))  # type: ignore[misc]
     add(f"keyframes, one painted in {KEY_EVERY}", len(frames), lambda given: by_keyframes(given, bench))
+    write_sheet([w.name for w in ways], bench)
     return [row_of(w) for w in ways]
 
 
@@ -142,11 +147,6 @@ def optimised(frames: Sequence[Picture], bench: Bench, iterations: int, weight: 
     return found, s
 
 
-def by_network(frames: Sequence[Picture], model: Path) -> tuple[Sequence[Picture], float]:
-    """(the frames by an exported network, seconds a frame)."""
-    return stylised(model, frames)
-
-
 def by_keyframes(frames: Sequence[Picture], bench: Bench) -> tuple[list[Picture], float]:
     """(the frames from one that the patch engine painted, the middle one, seconds a frame): `keyframes paint` in small."""
     from tools.keyframes_options import Options
@@ -181,6 +181,24 @@ def row_of(way: Way) -> Row:
     scaled = "" if way.s == 0 else f" ({way.frames} frames measured, {each} s each)"
     return Row(f"{FRAMES} frames: {way.name}", f"{took}E_warp {1e4 * way.e_warp:.2f} e-4, excess {1e4 * way.excess:.2f}, style "
                f"{way.style:.1f}, sharpness {way.sharp:.2f}{scaled}")  # fmt: skip
+
+
+def write_sheet(names: Sequence[str], bench: Bench) -> None:
+    """artist.png: a square part of the second frame of each way, as large as it is; of what was made in part, that part."""
+    from tools.sample_sheet import draw_sheet
+
+    x, y, side = SHOWN
+    pictures, captions = [], []
+    for name in names:
+        for path in sorted(place_of(bench, name).glob("*.png"))[1:2]:
+            picture = np.asarray(Image.open(path).convert("RGB"))
+            if picture.shape[0] >= y + side and picture.shape[1] >= x + side:
+                picture = picture[y : y + side, x : x + side]
+            pictures.append(np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.NEAREST), np.uint8))
+            captions.append(name.replace("optimisation with flow, ", "").replace("feed-forward frame by frame, ", ""))
+    sheet = draw_sheet(pictures, captions, COLUMNS)
+    write_whole(bench.work / "artist.png", lambda part: sheet.save(part, "PNG"))
+    print(f"bench: {bench.work / 'artist.png'}: a frame by each way", flush=True)
 
 
 def place_of(bench: Bench, name: str) -> Path:

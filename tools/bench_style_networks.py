@@ -40,9 +40,9 @@ class Network:
     teacher: str = ""
 
 
-# The ablation's two have no canvas: strokes that lie still on the screen do not follow grain, and part from what moves. They
-# are three times as wide as the default: to draw sharply what moves by parts of its 4 pixels, a cell needs a number for each of
-# its 48 values.
+# The ablation's two have no canvas: where strokes lie still on the screen, most of what is left above the film's own flicker is
+# film that slides under them, of which noise takes nothing. They are three times as wide as the default: to draw sharply what
+# moves by parts of its 4 pixels, a cell needs a number for each of its 48 values.
 # One thread sums in one order, so that the table can be made again; two were not faster.
 BARE = ("--steps", str(BARE_STEPS), "--canvas", "0", "--width", "48", "--batch", "4", "--grid-weight", "300", "--threads", "1")
 # Noise and grain alone, as Rainy and de Berker have it. Shifts and light calm more, and cost the pattern of single pixels that
@@ -51,13 +51,16 @@ NOISE = ("--noise-weight", "0.06", "--shift-weight", "0", "--light-weight", "0")
 NO_NOISE = ("--noise-weight", "0", "--shift-weight", "0", "--light-weight", "0")
 WITHOUT = Network("without", (*BARE, *NO_NOISE))
 WITH = Network("with", (*BARE, *NOISE), "without")
-PLAIN = Network("plain", ("--steps", str(STEPS)), "without")
-# The same network again. It reads frames in a row, of which the first are painted: other moments, so other teacher pictures.
-FLOWING = Network("flowing", (*BARE, *NO_NOISE, "--flow-weight", str(FLOW_WEIGHT), "--sequence", str(SEQUENCE)))
+# The default student, with its canvas: as it is made, without the noise of its training, and consistent along the flow. The
+# last reads frames in a row, of which the first are painted: other moments, so other teacher pictures.
+CANVAS = ("--steps", str(STEPS))
+PLAIN = Network("plain", CANVAS, "without")
+PLAIN_WITHOUT = Network("plain_without", (*CANVAS, *NO_NOISE), "without")
+FLOWING = Network("flowing", (*CANVAS, *NO_NOISE, "--flow-weight", str(FLOW_WEIGHT), "--sequence", str(SEQUENCE)))
 # The classic network in half its width: at full width it would take most of the bench's time.
 CLASSIC = Network("classic", ("--steps", str(CLASSIC_STEPS), "--architecture", "johnson", "--width", str(CLASSIC_WIDTH),
                               "--blocks", str(CLASSIC_BLOCKS), *NO_NOISE), "without")  # fmt: skip
-NETWORKS = {n.name: n for n in (WITHOUT, WITH, PLAIN, FLOWING, CLASSIC)}
+NETWORKS = {n.name: n for n in (WITHOUT, WITH, PLAIN, PLAIN_WITHOUT, FLOWING, CLASSIC)}
 
 
 @dataclass(frozen=True)
