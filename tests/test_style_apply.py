@@ -21,6 +21,7 @@ from tests.film_footage import decoded_sound, scene, write_film
 from tests.painted_clip import opened, write_frames
 from tests.small_stylizers import written
 from tools import style_apply
+from tools.film_dataset_source import footage_at
 from tools.keyframes_frames import faded
 from tools.style_apply_options import shares_of
 from tools.style_model import TiledModel
@@ -106,6 +107,17 @@ def test_a_film_keeps_its_rate_its_length_and_its_sound(
     assert "is there already" in capfd.readouterr().out
     assert run(*common, "-o", out, "--style", "woodcut") == 2
     assert "was begun with other options: shares" in capfd.readouterr().err
+
+
+def test_frames_of_an_odd_size_become_an_even_film_and_that_is_said(tmp_path: Path, network: Path,
+                                                                    capfd: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for n in range(2):
+        Image.fromarray(scene(77, 50, colour=True)(n)).save(frames / f"{n:06d}.png")
+    assert run(frames, "--model", network, "--style", "oil", "-o", tmp_path / "out.mp4") == 0
+    assert "it becomes 78x50, the last row or column of the 77x50 frames twice" in capfd.readouterr().out
+    assert footage_at(tmp_path / "out.mp4").size == (78, 50)
 
 
 def test_a_picture_of_an_odd_size_becomes_a_picture(tmp_path: Path, network: Path) -> None:

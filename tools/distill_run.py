@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +18,7 @@ from tools.distill_prune import Kept
 from tools.distill_step import Distilling, psnr
 from tools.edit_model import Model
 from tools.train_grids import grid_name
+from tools.train_outcome import stops_caught
 from tools.train_snapshot import (
     append_log,
     load_state,
@@ -54,20 +51,6 @@ class Plan:
         """0..1, how much is done."""
         done = [elapsed_s / 60 / self.minutes] if self.minutes else []
         return max(done + ([pictures / 1000 / self.kimg] if self.kimg else []))
-
-
-@contextmanager
-def stops_caught() -> Iterator[None]:
-    """SIGINT and SIGTERM raise KeyboardInterrupt meanwhile: a service manager's stop must keep a snapshot too."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {n: signal.signal(n, signal.default_int_handler) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class Run:

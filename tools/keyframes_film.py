@@ -117,6 +117,15 @@ def square_size(footage: Footage) -> tuple[int, int]:
     return wide + wide % 2, height + height % 2
 
 
+def size_note(footage: Footage) -> str:
+    """'' or what is said of a film whose frames have an odd side."""
+    width, height = footage.size if footage.pixel_aspect == 1 else square_size(footage)
+    wide, high = width + width % 2, height + height % 2
+    if (wide, high) == (width, height):
+        return ""
+    return f"a film's sides are even: it becomes {wide}x{high}, the last row or column of the {width}x{height} frames twice"
+
+
 def write_film(output: Path, footage: Footage, folder: Path, files: list[str], frames: range, quality: int,
                sound: Path | None, burner: Burner | None, tick: Callable[[int], object]) -> None:  # fmt: skip
     """The film of the frames [first, end) that lie in `folder`, whole or not at all. Raises ShowError where one is missing."""

@@ -23,7 +23,7 @@ from player.show.problem import Problem, ShowError
 from player.sources.stylizer_model import stylizer_facts
 from tools.cuts_text import counted
 from tools.film_dataset_png import png
-from tools.keyframes_film import sound_of, write_film
+from tools.keyframes_film import size_note, sound_of, write_film
 from tools.keyframes_keys import read_content, read_mask
 from tools.keyframes_output import digest_of, kept_notes, sha256_of, verified, write_record, write_table
 from tools.paint_gate import gate_of
@@ -223,8 +223,8 @@ def finish(job: Job) -> None:
         print(f"{place.output}: {counted(len(job.frames), 'frame')}")
         return
     sound, why = (None, "") if job.args.no_sound else sound_of(job.footage, job.args.sound)
-    if why:
-        print(why, flush=True)
+    for note in filter(None, (why, size_note(job.footage))):
+        print(note, flush=True)
     progress = Progress(len(job.frames), "frames of the film", sys.stderr)
     write_film(place.output, job.footage, place.folder, job.files, job.frames, job.args.quality, sound, None, progress.at)
     write_record(place, full_record(job, film_sha256=sha256_of(place.output), film_job=film_job_of(job)))

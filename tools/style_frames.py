@@ -22,7 +22,7 @@ from player.progress import Progress
 from player.show.problem import ShowError
 from tools.cuts_text import counted
 from tools.film_dataset_png import png
-from tools.keyframes_film import sound_of, write_film
+from tools.keyframes_film import size_note, sound_of, write_film
 from tools.keyframes_frames import ShotFrames, faded
 from tools.keyframes_kept import Folder
 from tools.keyframes_output import Place, Writer, kept_notes, rows_there, verified, write_table
@@ -191,8 +191,8 @@ def finish(job: FilmJob, plan: Plan) -> None:
                           and read_record(place, job.tool).get("film_range") == [job.first, job.end]):  # fmt: skip
         return
     sound, why = (None, "") if job.args.no_sound else sound_of(job.footage, job.args.sound)
-    if why:
-        print(why, flush=True)
+    for note in filter(None, (why, size_note(job.footage))):
+        print(note, flush=True)
     progress = Progress(len(job.frames), "frames of the film", sys.stdout)
     write_film(place.output, job.footage, place.folder, plan.files, job.frames, job.args.quality, sound, None, progress.at)
     write_record(place, {**plan.record, "film_sha256": sha256_of(place.output), "film_range": [job.first, job.end]})
