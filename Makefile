@@ -44,10 +44,10 @@ demo-longer: demo-film ## trains the committed demo generator on for MINUTES, an
 	    --augment-kimg 50 --seed 3 $(or $(call resume,out/longer),--grow-from show_configs/demo/checkpoint)
 	$(PY) -m tools.demo_show --film out/film --run out/longer --work out/walks --out show_configs/demo
 
-demo-style: demo-film ## teaches the demo's stylizer two paintings of our own, and exports it (10 minutes)
+demo-style: set-up-test ## teaches the demo's stylizer two paintings of our own, and exports it (15 minutes)
 	$(PY) -m tools.demo_paintings -o out/paintings
 	if [ -f out/style/state.safetensors ]; then $(PY) -m tools.style_train -o out/style --resume --steps $(STYLE_STEPS); else \
-	    $(PY) -m tools.style_train --film $(FILM) --style out/paintings/oil.png out/paintings/woodcut.png -o out/style \
+	    $(PY) -m tools.style_train --film show_configs/demo/film.mp4 --style out/paintings/oil.png out/paintings/woodcut.png -o out/style \
 	    --frames 16 --steps $(STYLE_STEPS); fi
 	$(PY) -m tools.style_export out/style -o show_configs/style/stylizer.onnx --licence CC0-1.0
 
