@@ -24,6 +24,8 @@ from tools.whole_file import make_folder, write_whole
 
 DONE = "bench.json"
 STYLE = "painting"
+# One thread sums in one order, so that the tables can be made again; two were not faster, and much slower beside other work.
+ONE_THREAD = ("--threads", "1")
 THREADS = 2
 STEPS, BARE_STEPS, SEED = 2000, 1500, 1
 FLOW_WEIGHT, SEQUENCE = 50, 2
@@ -43,8 +45,7 @@ class Network:
 # The ablation's two have no canvas: where strokes lie still on the screen, most of what is left above the film's own flicker is
 # film that slides under them, of which noise takes nothing. They are three times as wide as the default: to draw sharply what
 # moves by parts of its 4 pixels, a cell needs a number for each of its 48 values.
-# One thread sums in one order, so that the table can be made again; two were not faster.
-BARE = ("--steps", str(BARE_STEPS), "--canvas", "0", "--width", "48", "--batch", "4", "--grid-weight", "300", "--threads", "1")
+BARE = ("--steps", str(BARE_STEPS), "--canvas", "0", "--width", "48", "--batch", "4", "--grid-weight", "300", *ONE_THREAD)
 # Noise and grain alone, as Rainy and de Berker have it. Shifts and light calm more, and cost the pattern of single pixels that
 # stands for strokes where there is no canvas (docs/BENCHMARKS.md).
 NOISE = ("--noise-weight", "0.06", "--shift-weight", "0", "--light-weight", "0")
@@ -53,13 +54,13 @@ WITHOUT = Network("without", (*BARE, *NO_NOISE))
 WITH = Network("with", (*BARE, *NOISE), "without")
 # The default student, with its canvas: as it is made, without the noise of its training, and consistent along the flow. The
 # last reads frames in a row, of which the first are painted: other moments, so other teacher pictures.
-CANVAS = ("--steps", str(STEPS))
+CANVAS = ("--steps", str(STEPS), *ONE_THREAD)
 PLAIN = Network("plain", CANVAS, "without")
 PLAIN_WITHOUT = Network("plain_without", (*CANVAS, *NO_NOISE), "without")
 FLOWING = Network("flowing", (*CANVAS, *NO_NOISE, "--flow-weight", str(FLOW_WEIGHT), "--sequence", str(SEQUENCE)))
 # The classic network in half its width: at full width it would take most of the bench's time.
 CLASSIC = Network("classic", ("--steps", str(CLASSIC_STEPS), "--architecture", "johnson", "--width", str(CLASSIC_WIDTH),
-                              "--blocks", str(CLASSIC_BLOCKS), *NO_NOISE), "without")  # fmt: skip
+                              "--blocks", str(CLASSIC_BLOCKS), *ONE_THREAD, *NO_NOISE), "without")  # fmt: skip
 NETWORKS = {n.name: n for n in (WITHOUT, WITH, PLAIN, PLAIN_WITHOUT, FLOWING, CLASSIC)}
 
 
@@ -80,7 +81,7 @@ def words_of(network: Network, bench: Bench) -> list[str]:
     words = ["--film", str(demo_film()), "--style", str(bench.painting()), "--names", STYLE, "--start", f"{first}f", "--end",
              f"{last}f", "--seed", str(SEED), *network.words]  # fmt: skip
     if bench.quick:
-        words += ["--steps", "2", "--frames", "2", "--side", "96", "--crop", "64", "--batch", "1", "--threads", "1"]
+        words += ["--steps", "2", "--frames", "2", "--side", "96", "--crop", "64", "--batch", "1"]
     return words
 
 
@@ -100,9 +101,9 @@ def distilled(bench: Bench, teacher: Network = CLASSIC) -> tuple[Path, float]:
 
     first, last = learnt_range()
     words = [str(trained(teacher, bench)[0]), "--film", str(demo_film()), "--start", f"{first}f", "--end", f"{last}f", "--seed",
-             str(SEED), "--steps", "2" if bench.quick else str(STEPS)]  # fmt: skip
+             str(SEED), *ONE_THREAD, "--steps", "2" if bench.quick else str(STEPS)]  # fmt: skip
     if bench.quick:
-        words += ["--frames", "2", "--side", "96", "--crop", "64", "--batch", "1", "--threads", "1"]
+        words += ["--frames", "2", "--side", "96", "--crop", "64", "--batch", "1"]
     return made(bench.work / "net_distilled", words, style_distill.main, "style distill")
 
 
