@@ -17,7 +17,7 @@ from tests.taught import SIDE, SMALL, draw_film, paint
 from tools import style_distill
 from tools.film_dataset_source import footage_at
 from tools.style_distill_options import options_from
-from tools.style_distill_step import Distilling
+from tools.style_distill_step import Distilling, taught, with_truth
 from tools.style_train_losses import Disturbance
 from tools.style_train_options import Weights
 from tools.style_train_pictures import RECORD
@@ -88,3 +88,22 @@ def test_a_student_of_a_network_sees_the_frames_that_its_teacher_saw() -> None:
         seen[name] = torch.equal(batch.frames[:, 0], batch.truth), torch.rand(1).item()
     assert [same for same, _ in seen.values()] == [True, False, False]
     assert len({after for _, after in seen.values()}) == 1, "the same draws"
+
+
+def test_a_crop_is_painted_in_the_strokes_of_the_whole_frame_that_its_teacher_painted() -> None:
+    """A student that is its teacher paints each crop's middle as the teacher painted it in the whole frame."""
+    torch.manual_seed(0)
+    wide = torch.nn.functional.interpolate(torch.rand(1, 3, 9, 9), size=(160, 160), mode="bicubic").clamp(0, 1)
+    wide[..., 76:84] = 0.0  # a form that leads the strokes of crops beside it, which do not see it
+    lesson = Lesson((255 * wide).round().byte()[:, None], None, torch.zeros(1, 0, 2, 160, 160), torch.zeros(1, 0, 1, 160, 160))
+    net = lively(width=4, canvas=1, styles=("oil",))
+    pictures, _ = taught(net.eval(), lesson, False)
+    made = Distilling(net, with_truth(lesson, pictures), Recipe(Weights(noise=0, shift=0, light=0), crop=64), None, (1.0, 0.0),
+                      plain=True)  # fmt: skip
+    for _ in range(4):
+        batch = made.batch()
+        made.lay(batch, (0, 0))
+        with torch.no_grad():
+            found = made.results(batch)[0][0].clamp(0, 1)
+        assert batch.truth is not None
+        assert (found - batch.truth)[..., 20:-20, 20:-20].abs().max() < 1.5 / 255

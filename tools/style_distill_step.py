@@ -45,6 +45,7 @@ class Distilling(Training):
         self.hints: Hints | None = None
         self.seen: Tensor | None = None
         super().__init__(net, lesson, recipe)
+        self.shares = whole_shares(net, lesson) if net.config.canvas else None
         self.plain = plain
         if features is not None and self.features_weight:
             own = net.last.in_channels if net.config.architecture == "student" else 4 * net.config.width
@@ -71,6 +72,15 @@ class Distilling(Training):
         count = 2 if w.noise or w.shift or w.light else 1  # the disturbed crops lie on the same places
         self.net.phases = tuple((top // UNIT_PX % CANVAS_CELLS, left // UNIT_PX % CANVAS_CELLS)
                                 for _, _, top, left in batch.places) * count  # fmt: skip
+
+    def directions(self, batch: Batch, disturbed: bool) -> Tensor | None:
+        """Those of the whole frame, in which the teacher painted: a crop does not see the forms beside it, and strokes that run
+        another way than the teacher's teach the student to paint them faintly."""
+        if self.shares is None:
+            return None
+        size = self.recipe.crop // UNIT_PX
+        return torch.stack([self.shares[i, :, top // UNIT_PX : top // UNIT_PX + size, left // UNIT_PX : left // UNIT_PX + size]
+                            for _, i, top, left in batch.places])  # fmt: skip
 
     def losses(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
         """Training's, and those of the teacher's results and features."""
@@ -127,6 +137,19 @@ def taught(teacher: Stylizer, lesson: Lesson, features: bool) -> tuple[Tensor, T
     flat = seen.float()
     mean, deviation = flat.mean(dim=(0, 1, 3, 4), keepdim=True), flat.std(dim=(0, 1, 3, 4), keepdim=True)
     return pictures, ((flat - mean) / (deviation + 1e-3)).half()
+
+
+@torch.no_grad()
+def whole_shares(net: Stylizer, lesson: Lesson) -> Tensor:
+    """[N, D, H/4, W/4]: which way strokes run in the lesson's first frames, as in evaluation, with the border round them."""
+    border = net.config.border_px
+    cells = border // UNIT_PX
+    found = []
+    for frame in lesson.frames[:, :1]:
+        right, below = (border + (-n) % UNIT_PX for n in (frame.shape[3], frame.shape[2]))
+        shares = net.shares(F.pad(frame.float() / 255, (border, right, border, below), mode="replicate"))
+        found.append(shares[0, :, cells:-cells, cells:-cells])
+    return torch.stack(found)
 
 
 def with_truth(lesson: Lesson, truth: Tensor) -> Lesson:

@@ -262,12 +262,11 @@ class Training:
         weights, needed = batch.weights, batch.frames.shape[1]
         frames = [batch.frames[:, k] for k in range(needed)]
         other, kinds = self.disturbed(frames[0])
-        # Strokes run in the disturbed frame as in its own: else what is learnt of noise is a canvas without directions.
-        shares = self.net.shares(frames[0]) if kinds and self.net.config.canvas else None
+        shares = self.directions(batch, bool(kinds)) if self.net.config.canvas else None
         if not self.net.config.recurrent:
             together = [*frames, other] if kinds else frames
             if shares is not None:
-                shares = torch.cat([shares, *(self.net.shares(f) for f in frames[1:]), shares])
+                shares = torch.cat([shares, *(self.net.shares(f) for f in frames[1:]), *([shares] if kinds else [])])
             made = self.net(torch.cat(together), weights.repeat(len(together), 1), shares=shares)  # [B * count, 3, c, c]
             results = list(made.chunk(len(together)))
             return results[:needed], results[needed] if kinds else other, kinds
@@ -278,6 +277,11 @@ class Training:
             before, sure = self.before(results[k], batch, k)
             results.append(self.net(frames[k + 1], weights, before.clamp(0, 1), sure))
         return results, other, kinds
+
+    def directions(self, batch: Batch, disturbed: bool) -> Tensor | None:
+        """Which way strokes run in the first frames [B, D, c/4, c/4]; None where each crop says it for itself. In a disturbed
+        frame they run as in its own: else what is learnt of noise is a canvas without directions."""
+        return self.net.shares(batch.frames[:, 0]) if disturbed else None
 
     def disturbed(self, frames: Tensor) -> tuple[Tensor, dict[str, Changed]]:
         """frames [B, 3, c, c] with noise, moved or in another light, each crop in one of the ways that have a weight, which
