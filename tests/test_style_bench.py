@@ -17,7 +17,7 @@ from player.show.cut_list import read_csv
 from player.show.problem import ShowError
 from tests.painted import moving, strokes
 from tools import bench_style, bench_style_material, bench_style_networks
-from tools.bench_style_ablation import Side, ablation_rows, told_beside, write_clip
+from tools.bench_style_ablation import Side, ablation_rows, mean_side, told_beside, told_pair, write_clip
 from tools.bench_style_artist import SHOWN, Way, keep, kept, place_of, row_of, way_of, write_sheet
 from tools.bench_style_material import Excerpt, grained, parts_of, unseen, write_excerpt, write_pictures
 from tools.bench_style_networks import NETWORKS, WITH, WITHOUT, Bench, made, words_of
@@ -68,12 +68,21 @@ def test_the_two_networks_differ_in_the_noise_alone(tmp_path: Path) -> None:
     assert WITH.teacher == "without" and set(NETWORKS) >= {"with", "without", "classic"}
 
 
+def test_what_is_asked_is_asked_of_the_mean_over_the_pairs_which_are_told_too() -> None:
+    pairs = (side(10e-4), side(4e-4, sharp=9.2)), (side(20e-4), side(11e-4, sharp=10.4))
+    without, with_ = (mean_side([pair[k] for pair in pairs]) for k in (0, 1))
+    assert without.excess == pytest.approx((15e-4, 30e-4)) and with_.sharp == pytest.approx(9.8)
+    assert asked(without, with_) == [True, True, True, None, True, True, None, None]
+    assert [told_pair(*pair) for pair in pairs] == ["60%; +0.0%; -8.0%", "45%; +0.0%; +4.0%"]
+
+
 def test_the_words_are_those_of_the_command(tmp_path: Path) -> None:
     from tools.style_train_options import arguments
 
     for network in NETWORKS.values():
         args = arguments().parse_args([*words_of(network, Bench(tmp_path)), "-o", str(tmp_path / "run")])
-        assert args.seed == 1 and args.steps >= 1000 and (args.noise_weight > 0) == (network.name in ("with", "plain"))
+        assert args.seed == network.seed and args.steps >= 1000
+        assert (args.noise_weight > 0) == (network.name in ("plain", "with", "with_2", "with_3"))
     quick = arguments().parse_args([*words_of(WITH, Bench(tmp_path, quick=True)), "-o", str(tmp_path / "run")])
     assert quick.steps == 2 and quick.frames == 2
 
@@ -226,9 +235,9 @@ def test_the_ablation_runs_from_training_to_its_clip(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr("tools.bench_style_ablation.unseen", unseen_small)
     rows = bench_style.rows(["ablation"], tmp_path / "work", quick=True)
-    assert len(rows) == 11 and all(isinstance(r.value, str) for r in rows)
-    assert "a small film" in rows[0].name and "grain of 0 levels" in rows[8].name and asked_of == [12.0, 0.0]
-    assert "with its canvas" in rows[9].name
+    assert len(rows) == 12 and all(isinstance(r.value, str) for r in rows)
+    assert "a small film" in rows[0].name and "grain of 0 levels" in rows[9].name and asked_of == [12.0, 0.0]
+    assert "each of the pairs" in rows[8].name and "with its canvas" in rows[10].name
     kept_files = {p.name for p in (tmp_path / "work" / "ablation").iterdir()}
     assert kept_files >= {"before_after.mp4", "table.md", "report", "original", "without", "with", "optimiser", "cuts.csv"}
     films = json.loads((tmp_path / "work" / "ablation" / "report" / "measure.json").read_text())["films"]

@@ -1,8 +1,10 @@
 """The part "ablation" of `cineml bench style`: what temporal noise in training is worth, on a grainy film never seen before.
 
-Two students, of one seed, one number of steps, one set of teacher pictures and one order of crops: one with temporal noise in
-its loss, one without. Both are exported, and the ONNX files are run over the grainy film. Then, for film F and its mean over
-pairs of neighbouring frames e(F) (style_steadiness.py):
+Pairs of students, each of one seed, one number of steps, one set of teacher pictures and one order of crops: one with temporal
+noise in its loss, one without. All are exported, and the ONNX files are run over the grainy film. Sharpness and excess of one
+training come out a tenth otherwise by another seed, and on another processor: so there are pairs of three seeds, and what is
+asked is asked of their means; a row beside tells of each pair. For film F and its mean over pairs of neighbouring frames e(F)
+(style_steadiness.py):
 
     excess = e(stylised) - e(plain film); lowered by = 1 - excess(with) / excess(without), at least 40 %
     style distance = mean over frames of the distance from the painting (keyframes_measure.style_distance); with / without
@@ -28,10 +30,11 @@ import contextlib
 import json
 import math
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -41,10 +44,10 @@ from tools.bench import Row, table
 from tools.bench_style_material import GRAIN, Excerpt, Picture, unseen, write_excerpt, write_pictures
 from tools.bench_style_networks import (
     BARE_STEPS,
+    PAIRS,
     PLAIN,
     PLAIN_WITHOUT,
     THREADS,
-    WITH,
     WITHOUT,
     Bench,
     exported,
@@ -86,12 +89,15 @@ class Side:
 def rows(bench: Bench) -> list[Row]:
     """The rows; trains what is not there."""
     excerpt = unseen()
-    runs = [trained(n, bench) for n in (WITHOUT, WITH)]
+    networks = [n for pair in PAIRS[: 1 if bench.quick else None] for n in pair]
+    runs = [trained(n, bench) for n in networks]
     models = [exported(run, excerpt.size, bench) for run, _ in runs]
-    made = [stylised(model, excerpt.frames)[0] for model in models]
+    made = {n.name: stylised(model, excerpt.frames)[0] for n, model in zip(networks, models, strict=True)}
     folder = bench.work / "ablation"
-    without, with_, plain = measured(excerpt, made, bench, folder)
-    found = ablation_rows(without, with_, plain, excerpt.told)
+    sides, plain = measured(excerpt, made, bench, folder)
+    found = ablation_rows(mean_side(sides[::2]), mean_side(sides[1::2]), plain, excerpt.told)
+    found.append(Row("temporal noise, each of the pairs: excess lower by; style distance; sharpness",
+                     ", ".join(told_pair(a, b) for a, b in zip(sides[::2], sides[1::2], strict=True))))  # fmt: skip
     name = "temporal noise, grain of {:g} levels"
     found += [beside(name.format(g), unseen(g), models, bench) for g in GRAINS[: 1 if bench.quick else None]]
     canvas = [exported(trained(n, bench)[0], excerpt.size, bench) for n in (PLAIN_WITHOUT, PLAIN)]
@@ -101,16 +107,16 @@ def rows(bench: Bench) -> list[Row]:
                      f"{2 if bench.quick else BARE_STEPS}; {minutes}"))  # fmt: skip
     text = f"# Temporal noise in training: with and without\n\n{table(found)}\n"
     write_whole(folder / "table.md", lambda part: part.write_text(text, encoding="utf-8"))
-    write_clip(excerpt, made, folder / "before_after.mp4")
+    write_clip(excerpt, list(made.values())[:2], folder / "before_after.mp4")
     print(f"bench: {folder}: report/report.html, table.md, before_after.mp4", flush=True)
     return found
 
 
 def beside(name: str, excerpt: Excerpt, models: Sequence[Path], bench: Bench) -> Row:
-    """Both exported networks, trained without noise and with it, on an excerpt."""
+    """Exported networks, trained without noise and with it by turns, on an excerpt: their means."""
     made = [stylised(model, excerpt.frames)[0] for model in models]
     spans = [Span(i, a, b, a, b) for i, (a, b) in enumerate(excerpt.ranges, 1)]
-    shown = [(n, Shown(f, (a, b), clean)) for n, (f, clean, a, b) in
+    shown = [(n, Shown(f, tuple(own), clean)) for n, (f, clean, *own) in
              enumerate(zip(excerpt.frames, excerpt.clean, *made, strict=True))]  # fmt: skip
     found = steadiness(shown, spans, speed="fast" if bench.quick else "medium", threads=THREADS)
     sampled = [pictures[:: max(1, len(pictures) // STYLE_FRAMES)] for pictures in made]
@@ -120,23 +126,44 @@ def beside(name: str, excerpt: Excerpt, models: Sequence[Path], bench: Bench) ->
 
 
 def told_beside(found: Steadiness, style: Sequence[float]) -> str:
-    """Film 1 (with) against film 0 (without). style: their distances from the painting."""
-    without, with_ = (found.excess(i, 1) for i in (0, 1))
+    """The means of films 1, 3, ... (with) against those of films 0, 2, ... (without). style: distances from the painting."""
+
+    def means(of: Callable[[int], float]) -> tuple[float, float]:
+        numbers = [of(i) for i in range(len(style))]
+        return float(np.mean(numbers[::2])), float(np.mean(numbers[1::2]))
+
+    (without, with_), raw = means(lambda i: found.excess(i, 1)), means(lambda i: 1e4 * found.e_warp(i, 1))
+    sharp, far = means(found.sharp), means(lambda i: style[i])
     lower = f"{1 - with_ / without:.0%} lower" if without > 0 else "no excess"
-    raw = [1e4 * found.e_warp(i, 1) for i in (1, 0, -1)]
-    return (f"{lower} ({1e4 * with_:.2f} and {1e4 * without:.2f} e-4); {raw[0]:.2f} and {raw[1]:.2f}, the film's own "
-            f"{raw[2]:.2f}; {found.sharp(1) / found.sharp(0) - 1:+.1%}; {style[1] / style[0] - 1:+.1%}")  # fmt: skip
+    return (f"{lower} ({1e4 * with_:.2f} and {1e4 * without:.2f} e-4); {raw[1]:.2f} and {raw[0]:.2f}, the film's own "
+            f"{1e4 * found.e_warp(-1, 1):.2f}; {sharp[1] / sharp[0] - 1:+.1%}; {far[1] / far[0] - 1:+.1%}")  # fmt: skip
 
 
-def measured(excerpt: Excerpt, made: Sequence[Sequence[Picture]], bench: Bench, folder: Path) -> tuple[Side, Side, float]:
-    """(without, with, the plain film's own E_warp over 1 frame), by `cineml style measure`. Raises ShowError."""
+def mean_side(sides: Sequence[Side]) -> Side:
+    """The mean of each number."""
+
+    def mean(key: str) -> Any:
+        return tuple(float(n) for n in np.mean([np.atleast_1d(getattr(s, key)) for s in sides], axis=0))
+
+    single = {f.name: mean(f.name)[0] for f in fields(Side) if f.name not in ("excess", "framed")}
+    return Side(excess=mean("excess"), framed=mean("framed"), **single)
+
+
+def told_pair(without: Side, with_: Side) -> str:
+    """'42 %; -1.0 %; +2.0 %' of one pair."""
+    lower = f"{1 - with_.excess[0] / without.excess[0]:.0%}" if without.excess[0] > 0 else "no excess"
+    return f"{lower}; {with_.style / without.style - 1:+.1%}; {with_.sharp / without.sharp - 1:+.1%}"
+
+
+def measured(excerpt: Excerpt, made: Mapping[str, Sequence[Picture]], bench: Bench, folder: Path) -> tuple[list[Side], float]:
+    """(each network, the plain film's own E_warp over 1 frame), by `cineml style measure`. Raises ShowError."""
     from tools import style_measure
 
     make_folder(folder)
     original, clean, cuts = write_excerpt(excerpt, folder)
-    for name, pictures in zip(("without", "with"), made, strict=True):
+    for name, pictures in made.items():
         write_pictures(folder / name, pictures)
-    words = [original, folder / "without", folder / "with", "--style", bench.painting(), "--cuts", cuts, "--flow-from", clean,
+    words = [original, *(folder / name for name in made), "--style", bench.painting(), "--cuts", cuts, "--flow-from", clean,
              "--style-frames", STYLE_FRAMES, "-o", folder / "report", *(("--flow", "fast") if bench.quick else ())]  # fmt: skip
     with contextlib.redirect_stdout(sys.stderr):
         code = style_measure.main([str(w) for w in words])
@@ -154,7 +181,7 @@ def measured(excerpt: Excerpt, made: Sequence[Sequence[Picture]], bench: Bench, 
         return way, share_closed(mean_distance(plain, aims), mean_distance(own, aims))
 
     sides = []
-    for name, pictures in zip(("without", "with"), made, strict=True):
+    for name, pictures in made.items():
         own, n = [pictures[n] for n in at], films[name]
         excess = tuple(math.nan if n[key] is None else n[key] for key in ("excess_1", "excess_5"))
         closed, near = shares(own, aims)
@@ -162,7 +189,7 @@ def measured(excerpt: Excerpt, made: Sequence[Sequence[Picture]], bench: Bench, 
         broad = float(np.mean([sharpness(np.asarray(cv2.blur(p, (BROAD_PX, BROAD_PX)), np.uint8)) for p in some]))
         sides.append(Side((excess[0], excess[1]), n["style"], closed, near, shares(own, framed), n["sharpness"], n["content"],
                           broad))  # fmt: skip
-    return sides[0], sides[1], films["original"]["e_warp_1"]
+    return sides, films["original"]["e_warp_1"]
 
 
 def mean_distance(pictures: Sequence[Picture], others: Sequence[Picture]) -> float:
