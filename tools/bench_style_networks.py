@@ -49,7 +49,7 @@ class Network:
 BARE = ("--steps", str(BARE_STEPS), "--canvas", "0", "--width", "48", "--batch", "4", "--grid-weight", "300", *ONE_THREAD)
 # Noise and grain alone, as Rainy and de Berker have it. Shifts and light calm more, and cost the pattern of single pixels that
 # stands for strokes where there is no canvas (docs/BENCHMARKS.md).
-NOISE = ("--noise-weight", "0.02", "--shift-weight", "0", "--light-weight", "0")
+NOISE = ("--noise-weight", "0.04", "--shift-weight", "0", "--light-weight", "0")
 NO_NOISE = ("--noise-weight", "0", "--shift-weight", "0", "--light-weight", "0")
 WITHOUT = Network("without", (*BARE, *NO_NOISE))
 WITH = Network("with", (*BARE, *NOISE), "without")
