@@ -258,6 +258,8 @@ def test_strokes_that_lie_still_on_a_grainy_film_do_by_the_flow_of_the_film_with
     own, clean = told(tmp_path / "by its own")["films"], told(tmp_path / "out")["films"]
     assert own["still"]["e_warp_1"] > 1e-4 and clean["still"]["e_warp_1"] < 1e-9
     assert clean["original"]["e_warp_1"] > 1e-3 and set(clean) == {"original", "still"}
+    hashes = [json.loads((tmp_path / out / "measure.json").read_text())["sha256"] for out in ("by its own", "out")]
+    assert set(hashes[1]) - set(hashes[0]) == {"flow_from"} and hashes[1]["flow_from"] != hashes[1]["original"]
     assert "The flow is that of clean." in (tmp_path / "out" / "report.html").read_text()
 
 

@@ -277,8 +277,8 @@ def write_all(job: Job, found: Steadiness, films: dict[str, Numbers], shots: Seq
     called = [(f"{s.shot} (frames {s.start} to {s.end - 1})", numbers) for s, numbers in shots]
     title = f"{', '.join(names)}: how steady"
     versions = {name: version_of(name) for name in PACKAGES}
-    followed = [job.guide] if job.guide else []
-    hashes = {"original": job.original.sha256(), **{f.name: f.footage.sha256() for f in (*job.films, *followed)},
+    followed = {"flow_from": job.guide.footage.sha256()} if job.guide else {}  # its own name may be the original's
+    hashes = {"original": job.original.sha256(), **followed, **{f.name: f.footage.sha256() for f in job.films},
               **{p.name: sha256_of(p) for p in job.args.style}}  # fmt: skip
     options = {k: [p.name for p in v] if isinstance(v, list) else v.name if isinstance(v, Path) else v
                for k, v in vars(job.args).items()}  # fmt: skip
