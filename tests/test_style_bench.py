@@ -17,11 +17,12 @@ from player.show.cut_list import read_csv
 from player.show.problem import ShowError
 from tests.painted import moving, strokes
 from tools import bench_style, bench_style_material, bench_style_networks
-from tools.bench_style_ablation import Side, ablation_rows, mean_side, told_beside, told_pair, write_clip
+from tools.bench_style_ablation import Side, ablation_rows, boil, mean_side, told_beside, told_pair, write_clip
 from tools.bench_style_artist import SHOWN, Way, keep, kept, place_of, row_of, way_of, write_sheet
 from tools.bench_style_material import Excerpt, grained, parts_of, unseen, write_excerpt, write_pictures
 from tools.bench_style_networks import NETWORKS, WITH, WITHOUT, Bench, made, words_of
 from tools.film_dataset_source import footage_at
+from tools.keyframes_measure import sharpness
 from tools.keyframes_suggest_shots import Span
 from tools.style_steadiness import Shown, steadiness
 
@@ -56,6 +57,15 @@ def test_a_row_beside_tells_the_same_of_another_grain() -> None:
     assert sharp == f"{found.sharp(1) / found.sharp(0) - 1:+.1%}" and style == "-10.0%"
     still = steadiness([(n, Shown(f, (f, f))) for n, f in enumerate(frames)], span, speed="fast", threads=1)
     assert told_beside(still, [50.0, 50.0]).startswith("no excess")
+
+
+def test_what_boils_is_told_apart_from_what_stands() -> None:
+    grey, chance = strokes(96, 72, seed=9) // 2 + 64, np.random.default_rng(3)
+    noisy = [np.clip(np.rint(grey + chance.normal(0, 12, grey.shape)), 0, 255).astype(np.uint8) for _ in range(8)]
+    boils, stands = boil(noisy)
+    assert boils == pytest.approx(2 * (12 / 255) ** 2, rel=0.02), "the mean square between two of them"
+    assert sharpness(grey) < stands < sharpness(noisy[0])
+    assert boil([grey] * 8) == (0, pytest.approx(sharpness(grey)))
 
 
 def test_the_two_networks_differ_in_the_noise_alone(tmp_path: Path) -> None:
@@ -109,7 +119,7 @@ def test_the_grainy_film_keeps_to_shots_and_is_the_same_each_time(tmp_path: Path
     monkeypatch.setattr(bench_style_material, "EXCERPTS_DEMO", (("a dance", 1180, 2), ("hands", 1400, 3)))
     found, again = unseen(), unseen()
     assert len(found.frames) == 5 and found.cuts == (0, 2) and found.size == (480, 360)
-    assert "grain of 8 levels added" in found.told
+    assert "grain of 10 levels added" in found.told
     assert all((a == b).all() for a, b in zip(found.frames, again.frames, strict=True))
     clean = unseen(0.0)
     assert "grain of 0 levels" in clean.told and all((a != b).any() for a, b in zip(found.frames, clean.frames, strict=True))
@@ -235,9 +245,9 @@ def test_the_ablation_runs_from_training_to_its_clip(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr("tools.bench_style_ablation.unseen", unseen_small)
     rows = bench_style.rows(["ablation"], tmp_path / "work", quick=True)
-    assert len(rows) == 12 and all(isinstance(r.value, str) for r in rows)
-    assert "a small film" in rows[0].name and "grain of 0 levels" in rows[9].name and asked_of == [12.0, 0.0]
-    assert "each of the pairs" in rows[8].name and "with its canvas" in rows[10].name
+    assert len(rows) == 13 and all(isinstance(r.value, str) for r in rows)
+    assert "a small film" in rows[0].name and "grain of 8 levels" in rows[9].name and asked_of == [12.0, 8.0, 0.0]
+    assert "each of the pairs" in rows[8].name and "stand still" in rows[10].name and "with its canvas" in rows[11].name
     kept_files = {p.name for p in (tmp_path / "work" / "ablation").iterdir()}
     assert kept_files >= {"before_after.mp4", "table.md", "report", "original", "without", "with", "optimiser", "cuts.csv"}
     films = json.loads((tmp_path / "work" / "ablation" / "report" / "measure.json").read_text())["films"]

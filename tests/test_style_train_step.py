@@ -155,6 +155,16 @@ def test_each_frame_of_a_row_is_taught_where_it_is_certain_what_was_there(recurr
     assert all(value == 0 for value in once.values())
 
 
+def test_what_a_noisy_frame_becomes_is_taught_by_the_frames_own_teacher_picture() -> None:
+    changes = {"noise": 60.0, "share": 0.5, "light": 0.5}
+    noisy, _ = training(only(pixel=1, noise=1), **changes).losses(taught_batch(scene()))
+    assert noisy["pixel"] > 0.01
+    lit, _ = training(only(pixel=1, light=1), **changes).losses(taught_batch(scene()))
+    assert lit["pixel"] == 0
+    without, _ = training(only(pixel=1), **changes).losses(taught_batch(scene()))
+    assert without["pixel"] == 0
+
+
 def test_beside_a_flow_loss_the_first_frame_alone_is_taught_by_the_teacher() -> None:
     frames = torch.cat([scene(), 1 - scene()], dim=1)
     found, _ = training(only(pixel=1, flow=1)).losses(taught_batch(frames))

@@ -17,8 +17,9 @@ asked is asked of their means; a row beside tells of each pair. For film F and i
 
 The asked rows are of the film with strong grain (bench_style_material.py), by the flow of the film without it, which is known
 because the grain was added here: on grain a flow follows the grain. The more grain, the more of E_warp is the film's own, and
-the less is left to be lowered: so rows beside tell of other grain and of none, by the same networks. One tells of the default
-student, with its canvas, trained with and without its own noise.
+the less is left to be lowered, so the percentage hangs on how much grain there is: rows beside tell of other grain and of none,
+by the same networks, and one of a number without that difference: what boils when one frame stands still under grain after
+grain. One tells of the default student, with its canvas, trained with and without its own noise.
 
 The frames, both results, the report of `cineml style measure`, the table and a clip (plain, without, with, one beside the
 other) stay in the bench's folder.
@@ -41,7 +42,7 @@ import numpy as np
 
 from player.show.problem import Problem, ShowError
 from tools.bench import Row, table
-from tools.bench_style_material import GRAIN, Excerpt, Picture, unseen, write_excerpt, write_pictures
+from tools.bench_style_material import GRAIN, Excerpt, Picture, grained, unseen, write_excerpt, write_pictures
 from tools.bench_style_networks import (
     BARE_STEPS,
     PAIRS,
@@ -66,7 +67,8 @@ STYLE_FRAMES = 12  # whose distance from the painting is taken
 AIM_FRAMES = 3  # that the optimiser paints, one of each part
 BROAD_PX = 3
 CLIP_REPEATS = 3  # of the excerpt in the clip: it is short
-GRAINS = (0.0, 4.0, 12.0)  # levels of 255, beside that of the asked rows
+GRAINS = (8.0, 4.0, 0.0, 12.0)  # levels of 255, beside that of the asked rows
+STILL_GRAINS = 8  # under which one frame of each part stands still
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def rows(bench: Bench) -> list[Row]:
                      ", ".join(told_pair(a, b) for a, b in zip(sides[::2], sides[1::2], strict=True))))  # fmt: skip
     name = "temporal noise, grain of {:g} levels"
     found += [beside(name.format(g), unseen(g), models, bench) for g in GRAINS[: 1 if bench.quick else None]]
+    found.append(still_row(models, bench))
     canvas = [exported(trained(n, bench)[0], excerpt.size, bench) for n in (PLAIN_WITHOUT, PLAIN)]
     found.append(beside(f"the default student, with its canvas, {name.format(GRAIN)}", excerpt, canvas, bench))
     minutes = ", ".join(f"{m:.1f}" for _, m in runs)
@@ -123,6 +126,27 @@ def beside(name: str, excerpt: Excerpt, models: Sequence[Path], bench: Bench) ->
     painting = [laid(bench, excerpt.size)] * len(sampled[0])
     return Row(f"{name}: excess 1-frame E_warp; E_warp; sharpness; style distance",
                told_beside(found, [mean_distance(some, painting) for some in sampled]))  # fmt: skip
+
+
+def still_row(models: Sequence[Path], bench: Bench) -> Row:
+    """Exported networks, trained without noise and with it by turns, on frames that stand still under grain after grain."""
+    excerpt = unseen(0.0)
+    at = [(a + b) // 2 for a, b in excerpt.ranges]
+    films = [tuple(grained(excerpt.frames[n], np.random.default_rng((n, k)), GRAIN) for k in range(STILL_GRAINS)) for n in at]
+    found = np.asarray([np.mean([boil(stylised(model, film)[0]) for film in films[: 1 if bench.quick else None]], axis=0)
+                        for model in models])  # fmt: skip
+    (without, stands), (with_, calm) = found[::2].mean(axis=0), found[1::2].mean(axis=0)
+    return Row(f"temporal noise, frames that stand still under grain of {GRAIN:g} levels: what boils (E_warp without motion); "
+               "sharpness of what stands", f"{1 - with_ / without:.0%} lower ({1e4 * with_:.2f} and {1e4 * without:.2f} e-4); "
+               f"{calm / stands - 1:+.1%}")  # fmt: skip
+
+
+def boil(pictures: Sequence[Picture]) -> tuple[float, float]:
+    """(the expected mean square between two of the pictures, 0..1 squared: E_warp where nothing moves; the sharpness of their
+    mean) of uint8 [H, W, 3], results of one frame under grain after grain."""
+    stack = np.asarray(pictures, np.float32)
+    own = 2 * float(stack.var(axis=0, ddof=1).mean()) / 255**2
+    return own, sharpness(np.rint(stack.mean(axis=0)).astype(np.uint8))
 
 
 def told_beside(found: Steadiness, style: Sequence[float]) -> str:

@@ -25,7 +25,7 @@ from tools.whole_file import make_folder, write_whole
 
 Picture = NDArray[np.uint8]
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-GRAIN = 8.0  # levels of 255, standard deviation in the middle tones: strong grain, as much as training adds at most
+GRAIN = 10.0  # levels of 255, standard deviation in the middle tones: strong grain, a little more than training adds at most
 GRAIN_BLUR_PX = 0.6  # grain is larger than a pixel of a scan
 PAINTING_PX = 384
 SEED = 0

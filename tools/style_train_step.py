@@ -231,9 +231,13 @@ class Training:
         taught = results if self.net.config.recurrent or not w.flow else results[:1]
         if batch.truth is not None:
             truths = self.truths(batch)[: len(taught)]
-            for result, (truth, sure) in zip(taught, truths, strict=True):
+            for k, (result, (truth, sure)) in enumerate(zip(taught, truths, strict=True)):
                 # Where it is not certain what was there, the teacher's picture stands in the result: nothing is learnt.
                 result = result if sure is None else sure * result + (1 - sure) * truth
+                if k == 0 and "noise" in kinds:
+                    # What is asked to be the same alone is soonest the same where it is faint.
+                    crops = kinds["noise"][0]
+                    result, truth = torch.cat([result, other[crops]]), torch.cat([truth, truth[crops]])
                 for name, weight, loss in (("broad", w.broad, broad_loss), ("pixel", w.pixel, pixel_loss),
                                            ("patches", w.patches, patch_loss), ("form", w.form, form_loss)):  # fmt: skip
                     if weight:
