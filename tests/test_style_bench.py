@@ -17,7 +17,7 @@ from player.show.cut_list import read_csv
 from player.show.problem import ShowError
 from tests.painted import moving, strokes
 from tools import bench_style, bench_style_material, bench_style_networks
-from tools.bench_style_ablation import Side, ablation_rows, boil, mean_side, told_beside, told_pair, write_clip
+from tools.bench_style_ablation import Side, ablation_rows, boil, lowered, mean_side, told_beside, told_pair, write_clip
 from tools.bench_style_artist import SHOWN, Way, keep, kept, place_of, row_of, way_of, write_sheet
 from tools.bench_style_material import Excerpt, grained, parts_of, unseen, write_excerpt, write_pictures
 from tools.bench_style_networks import NETWORKS, WITH, WITHOUT, Bench, made, words_of
@@ -56,7 +56,8 @@ def test_a_row_beside_tells_the_same_of_another_grain() -> None:
     assert raw == "{:.2f} and {:.2f}, the film's own {:.2f}".format(*(1e4 * found.e_warp(i, 1) for i in (1, 0, -1)))
     assert sharp == f"{found.sharp(1) / found.sharp(0) - 1:+.1%}" and style == "-10.0%"
     still = steadiness([(n, Shown(f, (f, f))) for n, f in enumerate(frames)], span, speed="fast", threads=1)
-    assert told_beside(still, [50.0, 50.0]).startswith("no excess")
+    assert told_beside(still, [50.0, 50.0]).startswith("no excess without it")
+    assert [lowered(2.0, x) for x in (1.0, 2.5, -1.0)] == ["50% lower", "25% higher", "no excess with it"]
 
 
 def test_what_boils_is_told_apart_from_what_stands() -> None:
@@ -83,7 +84,7 @@ def test_what_is_asked_is_asked_of_the_mean_over_the_pairs_which_are_told_too() 
     without, with_ = (mean_side([pair[k] for pair in pairs]) for k in (0, 1))
     assert without.excess == pytest.approx((15e-4, 30e-4)) and with_.sharp == pytest.approx(9.8)
     assert asked(without, with_) == [True, True, True, None, True, True, None, None]
-    assert [told_pair(*pair) for pair in pairs] == ["60%; +0.0%; -8.0%", "45%; +0.0%; +4.0%"]
+    assert [told_pair(*pair) for pair in pairs] == ["60% lower; +0.0%; -8.0%", "45% lower; +0.0%; +4.0%"]
 
 
 def test_the_words_are_those_of_the_command(tmp_path: Path) -> None:
@@ -245,8 +246,8 @@ def test_the_ablation_runs_from_training_to_its_clip(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr("tools.bench_style_ablation.unseen", unseen_small)
     rows = bench_style.rows(["ablation"], tmp_path / "work", quick=True)
-    assert len(rows) == 13 and all(isinstance(r.value, str) for r in rows)
-    assert "a small film" in rows[0].name and "grain of 8 levels" in rows[9].name and asked_of == [12.0, 8.0, 0.0]
+    assert len(rows) == 14 and all(isinstance(r.value, str) for r in rows)
+    assert "a small film" in rows[0].name and "grain of 8 levels" in rows[9].name and asked_of == [12.0, 8.0, 0.0, 0.0]
     assert "each of the pairs" in rows[8].name and "stand still" in rows[10].name and "with its canvas" in rows[11].name
     kept_files = {p.name for p in (tmp_path / "work" / "ablation").iterdir()}
     assert kept_files >= {"before_after.mp4", "table.md", "report", "original", "without", "with", "optimiser", "cuts.csv"}

@@ -98,13 +98,16 @@ def rows(bench: Bench) -> list[Row]:
     folder = bench.work / "ablation"
     sides, plain = measured(excerpt, made, bench, folder)
     found = ablation_rows(mean_side(sides[::2]), mean_side(sides[1::2]), plain, excerpt.told)
-    found.append(Row("temporal noise, each of the pairs: excess lower by; style distance; sharpness",
+    found.append(Row("temporal noise, each of the pairs: excess; style distance; sharpness",
                      ", ".join(told_pair(a, b) for a, b in zip(sides[::2], sides[1::2], strict=True))))  # fmt: skip
     name = "temporal noise, grain of {:g} levels"
     found += [beside(name.format(g), unseen(g), models, bench) for g in GRAINS[: 1 if bench.quick else None]]
-    found.append(still_row(models, bench))
+    still = f"grain of {GRAIN:g} levels on frames that stand still"
+    found.append(still_row(f"temporal noise, {still}", models, bench))
     canvas = [exported(trained(n, bench)[0], excerpt.size, bench) for n in (PLAIN_WITHOUT, PLAIN)]
-    found.append(beside(f"the default student, with its canvas, {name.format(GRAIN)}", excerpt, canvas, bench))
+    default = "the default student, with its canvas, temporal noise"
+    found.append(beside(f"{default}, grain of {GRAIN:g} levels", excerpt, canvas, bench))
+    found.append(still_row(f"{default}, {still}", canvas, bench))
     minutes = ", ".join(f"{m:.1f}" for _, m in runs)
     found.append(Row("ablation: steps of each; minutes of each, the teacher's pictures with the first",
                      f"{2 if bench.quick else BARE_STEPS}; {minutes}"))  # fmt: skip
@@ -128,7 +131,7 @@ def beside(name: str, excerpt: Excerpt, models: Sequence[Path], bench: Bench) ->
                told_beside(found, [mean_distance(some, painting) for some in sampled]))  # fmt: skip
 
 
-def still_row(models: Sequence[Path], bench: Bench) -> Row:
+def still_row(name: str, models: Sequence[Path], bench: Bench) -> Row:
     """Exported networks, trained without noise and with it by turns, on frames that stand still under grain after grain."""
     excerpt = unseen(0.0)
     at = [(a + b) // 2 for a, b in excerpt.ranges]
@@ -136,9 +139,18 @@ def still_row(models: Sequence[Path], bench: Bench) -> Row:
     found = np.asarray([np.mean([boil(stylised(model, film)[0]) for film in films[: 1 if bench.quick else None]], axis=0)
                         for model in models])  # fmt: skip
     (without, stands), (with_, calm) = found[::2].mean(axis=0), found[1::2].mean(axis=0)
-    return Row(f"temporal noise, frames that stand still under grain of {GRAIN:g} levels: what boils (E_warp without motion); "
-               "sharpness of what stands", f"{1 - with_ / without:.0%} lower ({1e4 * with_:.2f} and {1e4 * without:.2f} e-4); "
+    return Row(f"{name}: what boils (E_warp without motion); sharpness of what stands",
+               f"{lowered(without, with_)} ({1e4 * with_:.2f} and {1e4 * without:.2f} e-4); "
                f"{calm / stands - 1:+.1%}")  # fmt: skip
+
+
+def lowered(without: float, with_: float) -> str:
+    """'40% lower', '5% higher', or that one of the two has nothing above the film's own."""
+    if without <= 0:
+        return "no excess without it"
+    if with_ <= 0:
+        return "no excess with it"
+    return f"{abs(1 - with_ / without):.0%} {'lower' if with_ <= without else 'higher'}"
 
 
 def boil(pictures: Sequence[Picture]) -> tuple[float, float]:
@@ -158,9 +170,9 @@ def told_beside(found: Steadiness, style: Sequence[float]) -> str:
 
     (without, with_), raw = means(lambda i: found.excess(i, 1)), means(lambda i: 1e4 * found.e_warp(i, 1))
     sharp, far = means(found.sharp), means(lambda i: style[i])
-    lower = f"{1 - with_ / without:.0%} lower" if without > 0 else "no excess"
-    return (f"{lower} ({1e4 * with_:.2f} and {1e4 * without:.2f} e-4); {raw[1]:.2f} and {raw[0]:.2f}, the film's own "
-            f"{1e4 * found.e_warp(-1, 1):.2f}; {sharp[1] / sharp[0] - 1:+.1%}; {far[1] / far[0] - 1:+.1%}")  # fmt: skip
+    return (f"{lowered(without, with_)} ({1e4 * with_:.2f} and {1e4 * without:.2f} e-4); {raw[1]:.2f} and {raw[0]:.2f}, "
+            f"the film's own {1e4 * found.e_warp(-1, 1):.2f}; "
+            f"{sharp[1] / sharp[0] - 1:+.1%}; {far[1] / far[0] - 1:+.1%}")  # fmt: skip
 
 
 def mean_side(sides: Sequence[Side]) -> Side:
@@ -174,9 +186,9 @@ def mean_side(sides: Sequence[Side]) -> Side:
 
 
 def told_pair(without: Side, with_: Side) -> str:
-    """'42 %; -1.0 %; +2.0 %' of one pair."""
-    lower = f"{1 - with_.excess[0] / without.excess[0]:.0%}" if without.excess[0] > 0 else "no excess"
-    return f"{lower}; {with_.style / without.style - 1:+.1%}; {with_.sharp / without.sharp - 1:+.1%}"
+    """'42% lower; -1.0%; +2.0%' of one pair."""
+    told = lowered(without.excess[0], with_.excess[0])
+    return f"{told}; {with_.style / without.style - 1:+.1%}; {with_.sharp / without.sharp - 1:+.1%}"
 
 
 def measured(excerpt: Excerpt, made: Mapping[str, Sequence[Picture]], bench: Bench, folder: Path) -> tuple[list[Side], float]:
