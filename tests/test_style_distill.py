@@ -90,6 +90,28 @@ def test_a_student_of_a_network_sees_the_frames_that_its_teacher_saw() -> None:
     assert len({after for _, after in seen.values()}) == 1, "the same draws"
 
 
+def test_strokes_learn_where_they_lie_before_they_learn_how_they_look() -> None:
+    """Patches and form know no places: from the first step on they settle strokes between those of the teacher."""
+    torch.manual_seed(0)
+    frames = torch.randint(0, 256, (1, 1, 3, SIDE, SIDE), dtype=torch.uint8)
+    lesson = Lesson(frames, 255 - frames[None, :, 0], torch.zeros(1, 0, 2, SIDE, SIDE), torch.zeros(1, 0, 1, SIDE, SIDE))
+    net = Stylizer(StylizerConfig(width=4, blocks=1, canvas=0))
+    recipe = Recipe(Weights(noise=0, shift=0, light=0), Disturbance(), 2, 32, lr=1e-9)
+
+    def told(at: float, outputs: float = 1.0, plain: bool = True) -> dict[str, float]:
+        return Distilling(net, lesson, recipe, None, (outputs, 0.0), plain=plain).step(at)
+
+    whole = told(1.0)
+    assert whole["patches"] > 0 and whole["form"] > 0
+    for at, share in ((0.0, 0.0), (0.05, 0.5), (0.1, 1.0)):
+        found = told(at)
+        assert found["outputs"] == pytest.approx(whole["outputs"], rel=1e-3)
+        for name in ("patches", "form"):
+            assert found[name] == pytest.approx(share * whole[name], rel=1e-3)
+    assert told(0.0, plain=False)["patches"] > 0, "the optimiser's strokes lie where no canvas has them"
+    assert told(0.0, outputs=0.0)["patches"] > 0, "nothing else teaches"
+
+
 def test_a_crop_is_painted_in_the_strokes_of_the_whole_frame_that_its_teacher_painted() -> None:
     """A student that is its teacher paints each crop's middle as the teacher painted it in the whole frame."""
     torch.manual_seed(0)

@@ -17,6 +17,10 @@ from models.stylizer import CANVAS_CELLS, UNIT_PX, Stylizer
 from tools.style_train_losses import pixel_loss
 from tools.style_train_step import Batch, Lesson, Recipe, Training
 
+# Of the run, in which patches and form come to their weight. Neither knows where a stroke lies: from the first step on they can
+# settle strokes between those of the teacher, whence the results' pixels do not move them any more.
+PLACE_SHARE = 0.1
+
 
 class Hints(nn.Module):
     """The student's features as the teacher would have them."""
@@ -44,6 +48,7 @@ class Distilling(Training):
         self.features, self.outputs_weight, self.features_weight = features, *weights
         self.hints: Hints | None = None
         self.seen: Tensor | None = None
+        self.placed = 0.0  # 0..1: how much of their weight patches and form have
         super().__init__(net, lesson, recipe)
         self.shares = whole_shares(net, lesson) if net.config.canvas else None
         self.plain = plain
@@ -87,6 +92,8 @@ class Distilling(Training):
         self.seen = None
         found, made = super().losses(batch)
         assert batch.truth is not None
+        if self.plain and self.outputs_weight:  # the optimiser's strokes lie where no canvas has them
+            found |= {name: self.placed * found[name] for name in ("patches", "form") if name in found}
         if self.outputs_weight:
             found["outputs"] = self.outputs_weight * pixel_loss(made, batch.truth)
         if self.hints is not None and self.features is not None and self.seen is not None:
@@ -100,6 +107,7 @@ class Distilling(Training):
 
     def step(self, progress: float) -> dict[str, float]:
         """As Training's; the hints learn along."""
+        self.placed = min(1.0, progress / PLACE_SHARE)
         if self.hints is not None:
             self.optimizers["hints"].zero_grad(set_to_none=True)
         told = super().step(progress)
