@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from math import floor
 
@@ -150,6 +151,19 @@ def test_a_picture_of_an_older_epoch_is_never_due_and_the_last_one_is_held_meanw
     sought = advance(state, [Command("/cineml/shot/4/go")], 0.1, show)
     due = shelf.due(sought)
     assert due.stale and due.shot is not None and due.shot.a.shot == 1
+
+
+@pytest.mark.parametrize(("mix", "over", "share"), [(1.0, False, 1.0), (0.4, False, 0.4), (0.0, True, 1.0)])
+def test_until_a_sought_picture_is_there_the_last_one_is_held_with_both_of_its_sources(mix, over, share):
+    shelf, show = Shelf(), small_show()
+    state = advance(first_state(show), [], 0.0, show)
+    aim = aim_at(state, 0.0, show)
+    made = frame_for(aim, aim.layers[0])
+    shelf.add([made, replace(made, under=True, source="film")])  # what is below is made last
+    sought = replace(advance(state, [Command("/cineml/shot/4/go")], 0.1, show), source_mix=mix)
+    due = shelf.due(sought)
+    assert due.stale and due.shot.a.under is over and due.shot.share == share
+    assert (due.shot.under is not None) == (0 < mix < 1)
 
 
 def test_after_a_seek_the_first_picture_is_of_the_new_place():

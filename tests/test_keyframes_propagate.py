@@ -17,6 +17,7 @@ from PIL import Image
 pytest.importorskip("cv2")
 pytest.importorskip("numba")
 
+from player.sources.fades import unfaded
 from player.sources.film_reader import FilmReader
 from tests.film_footage import decoded_sound, write_film
 from tests.painted_clip import (
@@ -34,7 +35,7 @@ from tests.painted_clip import (
     write_frames,
 )
 from tools import keyframes_propagate
-from tools.keyframes_frames import dissolved, faded, unfaded
+from tools.keyframes_frames import dissolved, faded
 
 PLAIN = ("--preset", "draft", "--threads", "1", "--jobs", "1", "--deflicker", "0")
 

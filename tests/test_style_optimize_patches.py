@@ -12,12 +12,13 @@ pytest.importorskip("cv2")
 pytest.importorskip("numba")
 
 from player.show.problem import ShowError
+from player.sources.darkness import seen_share
 from tests.painted import moving, strokes
 from tools.keyframes_flow import flow
 from tools.keyframes_keep import Keep
 from tools.keyframes_measure import e_warp, sharpness, style_distance
 from tools.paint_options import PaintOptions
-from tools.style_patches import Easel, Style, Stylised, masked, seen_share, stylise
+from tools.style_patches import Easel, Style, Stylised, masked, stylise
 from tools.style_patches_film import Before, certainties, earlier_of, stylised_shot
 from tools.style_patches_regions import allowed_of, levelled, parted, prices, regions
 from tools.style_patches_stages import halvings_for

@@ -160,6 +160,26 @@ def test_a_loss_that_is_no_number_stops_the_run_with_the_last_snapshot(film: Pat
     assert issubclass(NotFiniteError, ArithmeticError) and (run / "report.html").is_file()
 
 
+def test_what_is_kept_of_a_run_that_was_lost_goes_on_at_a_smaller_rate(film: Path, paintings: list[Path], run: Path,
+                                                                       capsys: pytest.CaptureFixture[str],
+                                                                       monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """Weights whose next loss is no number are never kept: --resume would fall over the same step again."""
+    kept = Training.losses
+
+    def bad(self: Training, batch):  # type: ignore[no-untyped-def]
+        found, made = kept(self, batch)
+        lost = self.step_number >= 4 and self.recipe.lr > 0.001
+        return (found | {"patches": found["patches"] * torch.nan}, made) if lost else (found, made)
+
+    monkeypatch.setattr(Training, "losses", bad)
+    assert style_train.main(words(film, paintings, run, "--steps", "6", "--lr", "0.01")) == 2  # step 4 is due to be kept
+    told = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "step 5" in told and "snapshot of step 2 is kept" in told and "--resume" in told
+    assert load_stylizer(run)[2]["run"]["steps"] == 2
+    assert style_train.main(["-o", str(run), "--resume", "--lr", "0.0005"]) == 0
+    assert load_stylizer(run)[2]["run"]["steps"] == 6
+
+
 def test_from_another_run_only_the_styles_learn_at_first(film: Path, paintings: list[Path], run: Path, tmp_path: Path,
                                                          capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
     assert style_train.main(words(film, paintings, run, "--steps", "1")) == 0
@@ -357,19 +377,25 @@ def test_a_teacher_that_is_none_leaves_nothing(film: Path, paintings: list[Path]
     assert "holds no painted frames" in capsys.readouterr().err and not (tmp_path / "new").exists()
 
 
-def test_a_loss_that_is_no_number_before_the_first_snapshot_loses_no_step(film: Path, paintings: list[Path], run: Path,
-                                                                          capsys: pytest.CaptureFixture[str],
-                                                                          monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_a_loss_that_is_no_number_early_on_loses_no_painting(film: Path, paintings: list[Path], run: Path,
+                                                            capsys: pytest.CaptureFixture[str],
+                                                            monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     kept = Training.losses
 
     def bad(self: Training, batch):  # type: ignore[no-untyped-def]
         found, made = kept(self, batch)
-        return (found | {"patches": found["patches"] * torch.nan}, made) if self.step_number == 1 else (found, made)
+        lost = self.step_number == 1 and self.recipe.lr > 0.001
+        return (found | {"patches": found["patches"] * torch.nan}, made) if lost else (found, made)
 
     monkeypatch.setattr(Training, "losses", bad)
-    assert style_train.main(words(film, paintings, run, "--steps", "6")) == 2
-    assert "snapshot of step 1 is kept" in capsys.readouterr().err
-    assert load_stylizer(run)[2]["run"]["steps"] == 1 and state_of(run)
+    assert style_train.main(words(film, paintings, run, "--steps", "6", "--lr", "0.01")) == 2
+    told = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "step 2" in told and "no snapshot was made before" in told and "the same command with a smaller --lr" in told
+    painted = {p: p.stat().st_mtime_ns for p in (run / "teacher").rglob("*.png")}
+    assert painted and not (run / "checkpoint").exists()
+    assert style_train.main(words(film, paintings, run, "--steps", "6", "--lr", "0.0005")) == 0
+    assert painted == {p: p.stat().st_mtime_ns for p in (run / "teacher").rglob("*.png")}
+    assert load_stylizer(run)[2]["run"]["steps"] == 6 and state_of(run)
 
 
 def test_painted_frames_of_another_size_or_film_are_refused(film: Path, paintings: list[Path], run: Path, tmp_path: Path,

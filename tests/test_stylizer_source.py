@@ -13,6 +13,7 @@ import pytest
 
 from player import playloop
 from player.control.parameters import told_values
+from player.show.cut_list import CutList, Shot
 from player.show.score import ScoreShot
 from player.show.show import Show, Stylizer
 from player.show.styling import played, styling_from
@@ -26,11 +27,34 @@ from player.state import Command, advance, first_state
 from tests.numbered_film import SIZE, numbered
 from tests.styled_shows import BLEND, Drawn, mask_folder, opened, picture, styled_show
 from tests.tiny_stylizer import STYLES, tiny, write_tiny_stylizer
+from tools.keyframes_frames import faded
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_stylizer(tmp_path_factory.mktemp("stylizer") / "tiny.onnx")
+
+
+# --- black and fades
+
+
+def test_what_nothing_can_be_seen_in_stays_as_it_is(model: Path) -> None:
+    black, dim = np.zeros((SIZE[1], SIZE[0], 3), np.uint8), np.full((SIZE[1], SIZE[0], 3), 19, np.uint8)
+    show = styled_show(model)
+    assert np.array_equal(picture(opened(show, Drawn(draw=lambda _: black)), show, 5), black), "and no white of a negative"
+    made = picture(opened(show, Drawn(draw=lambda _: dim)), show, 5)
+    assert 19 < made.mean() < 236, "painted as far as it can be seen"
+
+
+def test_a_fade_of_the_film_is_taken_off_and_drawn_over_the_strokes(model: Path) -> None:
+    cuts = CutList("numbered.mp4", Fraction(24), 72, (Shot(1, 0, 72, out="fade", out_frames=8, out_colour="black"),))
+    show = styled_show(model, cuts=cuts)
+    source = opened(show, Drawn(draw=lambda n: faded(numbered(n), cuts.mix_at(n).fade, "black")))
+    for frame, transitions in ((40, True), (65, False), (67, False)):
+        state = advance(first_state(show), (), frame / 24, show)
+        made = source.make(aim_at(state, frame / 24, show), Layer(1, "stylizer", Fraction(frame)))
+        assert np.abs(made.pixels.astype(int) - tiny(numbered(frame), negative=1)).max() <= 4, frame
+        assert made.has_transitions is transitions
 
 
 # --- styles

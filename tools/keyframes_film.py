@@ -16,8 +16,8 @@ from player.captions import Captions, Span, read_captions
 from player.recorder import Recorder, Sound, layout_of, part_comment
 from player.show.problem import Problem, ShowError
 from player.show.show import CaptionStyle
+from player.sources.fades import to_bytes, to_light
 from tools.film_dataset_source import Footage, picture_of
-from tools.keyframes_frames import to_bytes, to_light
 
 log = logging.getLogger("cineml")
 Pixels = NDArray[np.uint8]

@@ -17,30 +17,15 @@ from numpy.typing import NDArray
 
 from player.show.cut_list import CutList, Shot
 from player.show.problem import Problem, ShowError
+from player.sources.fades import to_bytes, to_light, unfaded
 from player.sources.film_reader import FilmReader
 from tools.film_dataset_source import Footage, picture_of
 
 Pixels = NDArray[np.uint8]
-Light = NDArray[np.float32]
 
-LEAST_FADE = 0.12  # what is darker than this is lifted no further: there is only noise below
 SURE_FADE = 0.5  # below this a frame says less and less
 HELD_BYTES = 384 << 20  # of decoded frames
 BEFORE = 16  # frames that are decoded together where a shot is read backwards
-
-
-def to_light(picture: Pixels) -> Light:
-    """sRGB bytes to linear light, 0..1 (IEC 61966-2-1)."""
-    code = np.arange(256) / 255
-    table = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4).astype(np.float32)
-    return table[picture]
-
-
-def to_bytes(light: Light) -> Pixels:
-    """Linear light to sRGB bytes, clipped."""
-    linear = np.clip(light, 0, 1)
-    code = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** np.float32(1 / 2.4) - 0.055)
-    return np.rint(255 * code).astype(np.uint8)
 
 
 def faded(picture: Pixels, share: float, colour: str) -> Pixels:
@@ -48,14 +33,6 @@ def faded(picture: Pixels, share: float, colour: str) -> Pixels:
     if share >= 1:
         return picture
     return to_bytes(np.float32(share) * to_light(picture) + np.float32((1 - share) * (colour == "white")))
-
-
-def unfaded(picture: Pixels, share: float, colour: str) -> Pixels:
-    """What `faded` made `picture` of, as far as it can be told."""
-    if share >= 1:
-        return picture
-    least = max(share, LEAST_FADE)
-    return to_bytes((to_light(picture) - np.float32((1 - least) * (colour == "white"))) / np.float32(least))
 
 
 def dissolved(old: Pixels, new: Pixels, weight: float) -> Pixels:

@@ -87,7 +87,7 @@ def make_shot(job: ShotJob, tell: Tell) -> None:
 def unfaded_key(picture: Any, share: float, colour: str) -> Any:
     """A key that was painted over a frame in a fade, as it would be without; where hardly anything is left of the picture, as
     it is."""
-    from tools.keyframes_frames import LEAST_FADE, unfaded
+    from player.sources.fades import LEAST_FADE, unfaded
 
     return unfaded(picture, share, colour) if share >= LEAST_FADE else picture
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from player.show.problem import Problem, ShowError
+from player.sources.darkness import unpainted
 from tools.film_dataset_source import Footage
 from tools.film_dataset_square import whole
 from tools.paint_gate import DARK, LIT, Gate, Mask, gate_of
@@ -17,8 +18,6 @@ from tools.paint_guides import luminance
 Pixels = npt.NDArray[np.uint8]
 
 LOOKED_AT = 32  # frames all over a film that tell its black frame
-UNSEEN, SEEN = 0.03, 0.12  # brightest luminance of a picture in which nothing can be seen; from where on it is painted in full
-BRIGHTEST = 99.5  # percentile
 SOFT = (0.24, 0.52, 0.24)  # weights of a pixel and of those beside it: a Gaussian of 0.8 pixels, as far as it shows
 
 
@@ -38,20 +37,11 @@ def _looked_at(footage: Footage, first: int, end: int) -> Iterator[Pixels]:
         yield picture
 
 
-def seen_share(content: Pixels) -> float:
-    """How far anything can be seen in a picture, 0..1: black frames and the ends of fades are not painted."""
-    bright = float(np.percentile(luminance(content[::2, ::2]), BRIGHTEST))
-    share = min(1.0, max(0.0, (bright - UNSEEN) / (SEEN - UNSEEN)))
-    return share * share * (3 - 2 * share)
-
-
 def with_black(made: Pixels, film: Pixels, gate: Gate | None) -> Pixels:
     """A painted picture uint8 [H, W, 3] in which what is black in the film's frame (the same shape) is black: all of a frame in
     which nothing can be seen, and what is dark in the black frame around the others. gate: the film's, None for none."""
-    share = seen_share(film)
-    if share < 1:
-        made = np.asarray(np.rint(film + share * (made.astype(np.float32) - film)), np.uint8)
-    if gate is None or share == 0:
+    made = unpainted(made, film)
+    if gate is None:
         return made
     around = gate.of(film)
     if not around.any():

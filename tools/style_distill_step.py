@@ -105,11 +105,15 @@ class Distilling(Training):
             found["features"] = self.features_weight * F.mse_loss(own, wanted)
         return found, made
 
-    def step(self, progress: float) -> dict[str, float]:
-        """As Training's; the hints learn along."""
+    def descend(self, progress: float) -> tuple[dict[str, Tensor], Tensor, Batch]:
+        """As Training's; the hints' gradient too."""
         self.placed = min(1.0, progress / PLACE_SHARE)
         if self.hints is not None:
             self.optimizers["hints"].zero_grad(set_to_none=True)
+        return super().descend(progress)
+
+    def step(self, progress: float) -> dict[str, float]:
+        """As Training's; the hints learn along."""
         told = super().step(progress)
         if self.hints is not None:
             self.optimizers["hints"].step()

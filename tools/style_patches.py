@@ -21,13 +21,13 @@ import numpy as np
 import numpy.typing as npt
 
 from player.show.problem import Problem, ShowError
+from player.sources.darkness import seen_share
 from tools.keyframes_keep import Keep, kept
 from tools.paint_gate import Gate, beneath, with_gate
 from tools.paint_guides import Described, Floats, described, tone_curve, tone_plane
 from tools.paint_keys import Field, Moved, Painter, start_of
 from tools.paint_options import PaintOptions
 from tools.paint_style import Painting, joined, painting_of
-from tools.style_black import seen_share
 
 Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.uint8]

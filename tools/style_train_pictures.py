@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from player.show.problem import Problem, ShowError
+from player.sources.darkness import seen_share
 from tools.film_dataset_source import Footage, footage_at, picture_of
 from tools.film_dataset_square import as_frame
 from tools.keyframes_flow import flow, reliability
 from tools.paint_guides import tone_curve, tone_plane
 from tools.paint_options import PaintOptions
 from tools.paint_style import Painting
-from tools.style_black import seen_share
 from tools.train_snapshot import write_picture
 from tools.train_source import film_range
 from tools.whole_file import make_folder, write_whole, writing

@@ -108,8 +108,6 @@ class Run:
                 try:
                     losses = t.step(self.progress())
                 except NotFiniteError as error:
-                    if self.kept_at < 0 < t.step_number and self.is_finite():
-                        self.snapshot()
                     raise ShowError(self.lost(str(error))) from None
                 for name, value in losses.items():
                     means[name] = 0.95 * means.get(name, value) + 0.05 * value
@@ -119,26 +117,31 @@ class Run:
                     self.report((t.step_number - counted) / max(now - mark, 1e-9), means)
                     counted, mark = t.step_number, now
                 if t.step_number % self.plan.snapshot_steps == 0:
-                    self.snapshot()
+                    self.keep()
                     last = time.monotonic()  # what is written is no training time
             if t.step_number != self.kept_at:
-                self.snapshot()
+                self.keep()
             if stop.asked and self.progress() < 1:
                 print(f"stopped; {self.folder} goes on with the same command and --resume", flush=True)
                 return STOPPED
         return 0
 
-    def is_finite(self) -> bool:
-        """Whether every number of the networks is one."""
-        states = [net.state_dict() for net in self.training.networks().values()]
-        return all(bool(torch.isfinite(value).all()) for state in states for value in state.values())
+    def keep(self) -> None:
+        """A snapshot, of weights with which the next step is sound: one that is not would come again with every --resume,
+        whatever --lr, and the older snapshot would be gone. Raises ShowError."""
+        try:
+            self.training.check(self.progress())
+        except NotFiniteError as error:
+            raise ShowError(self.lost(str(error))) from None
+        self.snapshot()
 
     def lost(self, what: str) -> Problem:
         """A loss that is no number, said with what is kept."""
         at = self.training.step_number
         kept = f"the snapshot of step {self.kept_at} is kept" if self.kept_at >= 0 else "no snapshot was made before"
         given = f"is not a finite number any more at step {at + 1} ({what}); {kept}"
-        return Problem("the loss", given, "", "a smaller --lr" + (", with --resume" if self.kept_at >= 0 else ""))
+        again = "--resume with a smaller --lr" if self.kept_at >= 0 else "the same command with a smaller --lr"
+        return Problem("the loss", given, "", again)
 
     def report(self, rate: float, means: Mapping[str, float]) -> None:
         """One progress line, and the same in log.jsonl."""

@@ -149,6 +149,23 @@ class Training:
 
     def step(self, progress: float) -> dict[str, float]:
         """One step; progress: 0..1 of the run. The losses, weighted. Raises NotFiniteError, and then nothing has changed."""
+        losses, made, batch = self.descend(progress)
+        self.optimizers["net"].step()
+        self.follow()
+        told = {k: float(v.detach()) for k, v in losses.items()}
+        if self.critic is not None and batch.truth is not None:
+            told["critic_own"] = self.step_critic(made.detach(), batch)
+        self.step_number += 1
+        return told
+
+    def check(self, progress: float) -> None:
+        """Raises NotFiniteError where the next step's loss or gradient is no number; changes nothing that a step does not make
+        anew."""
+        self.descend(progress)
+        self.optimizers["net"].zero_grad(set_to_none=True)
+
+    def descend(self, progress: float) -> tuple[dict[str, Tensor], Tensor, Batch]:
+        """(the next step's weighted losses, results and batch), its gradient in the parameters. Raises NotFiniteError."""
         recipe = self.recipe
         self.prepare(progress)
         torch.manual_seed((recipe.seed * 1_000_003 + self.step_number) % 2**62)
@@ -158,19 +175,12 @@ class Training:
         total = torch.stack(list(losses.values())).sum()
         if not torch.isfinite(total):
             raise NotFiniteError(", ".join(k for k, v in losses.items() if not torch.isfinite(v)))
-        optimizer = self.optimizers["net"]
-        optimizer.zero_grad(set_to_none=True)
+        self.optimizers["net"].zero_grad(set_to_none=True)
         total.backward()
         length = torch.nn.utils.clip_grad_norm_(self.net.parameters(), CLIP)
         if not torch.isfinite(length):
             raise NotFiniteError("the gradient")
-        optimizer.step()
-        self.follow()
-        told = {k: float(v.detach()) for k, v in losses.items()}
-        if self.critic is not None and batch.truth is not None:
-            told["critic_own"] = self.step_critic(made.detach(), batch)
-        self.step_number += 1
-        return told
+        return losses, made, batch
 
     def prepare(self, progress: float) -> None:
         """What depends on how far the run is: the rate, and what learns."""

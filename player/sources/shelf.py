@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from player.sources.frame import Blend, Due, Frame
@@ -45,7 +45,7 @@ class Shelf:
             # The ladder's second step: what was seen last, even across a cut, is better than black; it is counted. While
             # a hand scrubs, each seek outdates what is being made: the newest of that is nearest to what is asked.
             if older:
-                self._last = Due(Blend(older[-1]), stale=True)
+                self._last = Due(_newest(older, state.source_mix), stale=True)
             return Due(self._last.shot, self._last.outgoing, stale=True)
         shown = {id(part.a) for blend in (own, out) if blend is not None for part in (blend, blend.under) if part is not None}
         # What lies ahead in the film is still to come too, where the rate was slowed since it was made.
@@ -82,3 +82,14 @@ class Shelf:
         if a.leap != b.leap:
             return Blend(a)  # the latent jumps between them
         return Blend(a, b, (position - a.film_position) / (b.film_position - a.film_position))
+
+
+def _newest(frames: Sequence[Frame], mix: float) -> Blend:
+    """The newest of frames in the order they were made, mixed as its shot's two sources are: the one below a mixture is made
+    last, and alone would be the bare film. frames: at least one."""
+    shot = frames[-1].shot
+    own = [next((f for f in reversed(frames) if f.shot == shot and f.under == under), None) for under in (False, True)]
+    over, below = own if mix > 0 else own[::-1]
+    if over is None or below is None or mix <= 0 or mix >= 1:
+        return Blend(over or below or frames[-1])
+    return Blend(over, under=Blend(below), share=mix)

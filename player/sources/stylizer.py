@@ -26,6 +26,8 @@ from player.show.style_tables import unknown_styles
 from player.show.styling import WINDOW, played
 from player.sources.aim import Aim, Layer
 from player.sources.byte_mix import laid_over
+from player.sources.darkness import unpainted
+from player.sources.fades import unfaded
 from player.sources.figure_masks import FigureMasks
 from player.sources.frame import Frame, FrameSource, Held, Pixels
 from player.sources.stylizer_model import StylizerModel
@@ -235,8 +237,14 @@ class StylizerSource:
             frame, why = self._below(aim, below, how.over)
         same = self._painted(key, frame)
         picture = fitted(frame, self._model.size) if same is None else same.below
-        pixels = self._model.stylised(picture, shares) if same is None else same.pixels
-        kept = _Made(pixels, picture, frame.pixels, frame.has_transitions, frame.live, why, aim.show_time_s)
+        like_film = frame.has_transitions
+        mix = self._show.cuts.mix_at(number)
+        if like_film and mix.fade < 1 and mix.outgoing is None and not layer.step:
+            # A network paints dark grey as another colour than light grey: the fade is taken off, and drawn over the strokes.
+            like_film = False
+            picture = unfaded(picture, mix.fade, mix.fade_colour) if same is None else picture
+        pixels = unpainted(self._model.stylised(picture, shares), picture) if same is None else same.pixels
+        kept = _Made(pixels, picture, frame.pixels, like_film, frame.live, why, aim.show_time_s)
         self._made[key] = kept
         # In a dissolve the shot that is not smoothed leaves the other its window.
         smooths = any(self._smooth(aim, self._show.styled(one.shot)) > 0 for one in (layer, *aim.layers))
