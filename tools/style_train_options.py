@@ -123,7 +123,7 @@ def arguments() -> argparse.ArgumentParser:
                       "certain; with --flow-weight, by agreeing with the one before; K times the work")
     run = p.add_argument_group("run")
     run.add_argument("--steps", type=int, help="length (3000, where --minutes is not given); only so are two runs equal")
-    run.add_argument("--minutes", type=float, help="or its length in minutes, without the painting of frames and strokes before")
+    run.add_argument("--minutes", type=float, help="or in minutes, without the painting of frames and strokes first")
     run.add_argument("--batch", type=int, default=4, help="crops a step (4)")
     run.add_argument("--crop", type=int, default=128, metavar="PX", help="side of a crop, a multiple of 4 (128)")
     run.add_argument("--lr", type=float, default=0.002, help="learning rate (0.002)")
