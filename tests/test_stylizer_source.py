@@ -230,7 +230,7 @@ def test_a_network_of_its_own_multiple_makes_pictures_near_the_films_size(tmp_pa
 # --- masks
 
 
-def test_a_mask_stylises_the_figure_or_the_ground_and_a_hand_takes_it_away(model: Path, tmp_path: Path) -> None:
+def test_a_mask_stylises_the_figure_or_the_ground_and_a_hand_turns_it_round(model: Path, tmp_path: Path) -> None:
     masks = mask_folder(tmp_path / "masks")
     rows = (ScoreShot(1, source="stylizer"), ScoreShot(2, source="stylizer", mask_side="ground"),
             ScoreShot(3, source="stylizer", mask_side="all"))  # fmt: skip
@@ -243,6 +243,9 @@ def test_a_mask_stylises_the_figure_or_the_ground_and_a_hand_takes_it_away(model
         assert np.array_equal(made[:, edge:], (styled if right else plain)[:, edge:]), frame
         whole = picture(source, show, frame, Command("/cineml/style/mask_amount", 0.0, 0.0))
         assert np.array_equal(whole, styled)
+        other = picture(source, show, frame, Command("/cineml/style/mask_amount", -1.0, 0.0))
+        assert np.array_equal(other[:, :edge], (styled if right else plain)[:, :edge]), "a hand takes the other side"
+        assert np.array_equal(other[:, edge:], (styled if left else plain)[:, edge:])
     half = picture(source, show, 7, Command("/cineml/style/mask_amount", 0.5, 0.0))[0, -1].astype(int)
     assert np.abs(half - (numbered(7)[0, -1].astype(int) + tiny(numbered(7), negative=1)[0, -1]) / 2).max() <= 1
 

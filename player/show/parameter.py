@@ -87,7 +87,8 @@ STYLE = (
     _f("/cineml/style/*/offset", 0.0, -1.0, 1.0, "", "Added to the weight of this style. Weights are shares of their sum."),
     Parameter("/cineml/style/release", "trigger", None, "Give all weights that a hand has set back to the score."),
     _f("/cineml/style/smooth_offset", 0.0, -1.0, 1.0, "", "Added to the score's smoothing of stylised shots over time."),
-    _f("/cineml/style/mask_amount", 1.0, 0.0, 1.0, "", "How much a stylised shot's mask counts: 0 stylises the whole picture."),
+    _f("/cineml/style/mask_amount", 1.0, -1.0, 1.0, "",
+       "How much a stylised shot's mask counts: at 0 all is stylised, below 0 the mask's other side."),
 )
 LATENT = (
     _f("/cineml/latent/truncation", 1.0, 0.0, 1.5, "", "psi: 0 is the generator's mean picture, 1 the score's own."),

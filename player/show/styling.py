@@ -57,7 +57,8 @@ class Styling:
 @dataclass(frozen=True)
 class StyleHand:
     """What a hand asks of stylised shots. weights: by style, instead of the score's. offsets: by style, added. smooth_offset:
-    added to the score's smoothing. mask_amount: 1: the mask counts, 0: the whole picture is stylised."""
+    added to the score's smoothing. mask_amount: 1: the mask counts, 0: the whole picture is stylised,
+    -1: the mask's other side."""
 
     weights: tuple[tuple[str, float], ...] = ()
     offsets: tuple[tuple[str, float], ...] = ()

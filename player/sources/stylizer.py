@@ -170,11 +170,12 @@ class StylizerSource:
         now, *before = self._window(aim, layer, how, number)
         amount = self._smooth(aim, how)
         pixels, why = (smoothed((now, *before), amount) if before else now.pixels), now.why
-        if how.mask_side != "all" and self._masks.has(layer.shot) and aim.hands[0].mask_amount > 0:
+        if how.mask_side != "all" and self._masks.has(layer.shot) and aim.hands[0].mask_amount:
             width, height = self._model.size
             mask, mask_why = self._masks.fitted(layer.shot, number, (height, width), (0.0, 0.0, float(width), float(height)))
-            mask = mask if how.mask_side == "figure" else 255 - mask
-            pixels, why = laid_over(pixels, now.below, mask, aim.hands[0].mask_amount), why or mask_why
+            amount = aim.hands[0].mask_amount
+            mask = mask if (how.mask_side == "figure") == (amount > 0) else 255 - mask
+            pixels, why = laid_over(pixels, now.below, mask, abs(amount)), why or mask_why
         inner = (0.0, 0.0, float(pixels.shape[1]), float(pixels.shape[0]))
         frame = Frame(pixels, aim.show_time_s, aim.epoch, layer.shot, float(layer.film_position), self.name, inner,
                       like_film=now.like_film, live=now.live)  # fmt: skip
