@@ -65,7 +65,7 @@ class Device:
     """Gives what it is told to give; `plugged` out ends it with an error."""
 
     def __init__(self, size: tuple[int, int] = SIZE) -> None:
-        self.plugged, self.size, self.value, self.opened = True, size, 10, 0
+        self.plugged, self.size, self.value, self.opened = True, size, 50, 0
 
     def __call__(self, camera: Camera, closing: threading.Event) -> Iterator[av.VideoFrame]:
         self.opened += 1
@@ -123,7 +123,7 @@ def test_the_newest_picture_is_given_and_the_same_one_is_the_same_array(quick: N
     device = Device()
     source = CameraSource(camera_show(), device)
     source.open()
-    assert asked(source).pixels.max() == 10 and asked(source).source == "camera" and not asked(source).has_transitions
+    assert asked(source).pixels.max() == device.value and asked(source).source == "camera" and not asked(source).has_transitions
     device.value = 99
     wait_until(lambda: bool(asked(source).pixels[0, 0, 0] == 99))
     source.close()
