@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -142,16 +143,21 @@ def test_two_runs_that_differ_in_a_weight_see_the_same_crops(film: Path, paintin
     assert all(torch.equal(a, b) for a, b in zip(seen["with"], seen["without"], strict=True))
 
 
-def test_a_loss_that_is_no_number_stops_the_run_with_the_last_snapshot(film: Path, paintings: list[Path], run: Path,
-                                                                       capsys: pytest.CaptureFixture[str],
-                                                                       monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def lose(monkeypatch: pytest.MonkeyPatch, lost: Callable[[Training], bool]) -> None:
+    """The loss of patches is no number from now on where `lost` says so."""
     kept = Training.losses
 
     def bad(self: Training, batch):  # type: ignore[no-untyped-def]
         found, made = kept(self, batch)
-        return (found | {"patches": found["patches"] * torch.nan}, made) if self.step_number == 3 else (found, made)
+        return (found | {"patches": found["patches"] * torch.nan}, made) if lost(self) else (found, made)
 
     monkeypatch.setattr(Training, "losses", bad)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_with_the_last_snapshot(film: Path, paintings: list[Path], run: Path,
+                                                                       capsys: pytest.CaptureFixture[str],
+                                                                       monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    lose(monkeypatch, lambda training: training.step_number == 3)
     assert style_train.main(words(film, paintings, run, "--steps", "6")) == 2
     told = capsys.readouterr().err.strip().splitlines()[-1]
     assert "patches" in told and "step 4" in told and "snapshot of step 2 is kept" in told
@@ -164,14 +170,7 @@ def test_what_is_kept_of_a_run_that_was_lost_goes_on_at_a_smaller_rate(film: Pat
                                                                        capsys: pytest.CaptureFixture[str],
                                                                        monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     """Weights whose next loss is no number are never kept: --resume would fall over the same step again."""
-    kept = Training.losses
-
-    def bad(self: Training, batch):  # type: ignore[no-untyped-def]
-        found, made = kept(self, batch)
-        lost = self.step_number >= 4 and self.recipe.lr > 0.001
-        return (found | {"patches": found["patches"] * torch.nan}, made) if lost else (found, made)
-
-    monkeypatch.setattr(Training, "losses", bad)
+    lose(monkeypatch, lambda training: training.step_number >= 4 and training.recipe.lr > 0.001)
     assert style_train.main(words(film, paintings, run, "--steps", "6", "--lr", "0.01")) == 2  # step 4 is due to be kept
     told = capsys.readouterr().err.strip().splitlines()[-1]
     assert "step 5" in told and "snapshot of step 2 is kept" in told and "--resume" in told
@@ -380,14 +379,7 @@ def test_a_teacher_that_is_none_leaves_nothing(film: Path, paintings: list[Path]
 def test_a_loss_that_is_no_number_early_on_loses_no_painting(film: Path, paintings: list[Path], run: Path,
                                                             capsys: pytest.CaptureFixture[str],
                                                             monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
-    kept = Training.losses
-
-    def bad(self: Training, batch):  # type: ignore[no-untyped-def]
-        found, made = kept(self, batch)
-        lost = self.step_number == 1 and self.recipe.lr > 0.001
-        return (found | {"patches": found["patches"] * torch.nan}, made) if lost else (found, made)
-
-    monkeypatch.setattr(Training, "losses", bad)
+    lose(monkeypatch, lambda training: training.step_number == 1 and training.recipe.lr > 0.001)
     assert style_train.main(words(film, paintings, run, "--steps", "6", "--lr", "0.01")) == 2
     told = capsys.readouterr().err.strip().splitlines()[-1]
     assert "step 2" in told and "no snapshot was made before" in told and "the same command with a smaller --lr" in told

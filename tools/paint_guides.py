@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from player.sources.darkness import LUMA
+
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
-LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # ITU-R BT.709
 EQUALISED = 0.6  # the rest is a straight line: all of it would make brush strokes of a flat wall's noise
 PAINTING_BLUR = 1.5  # times a frame's: what counts is how light a place of the painting is, not each stroke in it
 LIVELY_WINDOW = 0.0055  # of the diagonal, 3 px at 432x320: about a stroke

@@ -173,9 +173,9 @@ class StylizerSource:
         if how.mask_side != "all" and self._masks.has(layer.shot) and aim.hands[0].mask_amount:
             width, height = self._model.size
             mask, mask_why = self._masks.fitted(layer.shot, number, (height, width), (0.0, 0.0, float(width), float(height)))
-            amount = aim.hands[0].mask_amount
-            mask = mask if (how.mask_side == "figure") == (amount > 0) else 255 - mask
-            pixels, why = laid_over(pixels, now.below, mask, abs(amount)), why or mask_why
+            counts = aim.hands[0].mask_amount
+            mask = mask if (how.mask_side == "figure") == (counts > 0) else 255 - mask
+            pixels, why = laid_over(pixels, now.below, mask, abs(counts)), why or mask_why
         inner = (0.0, 0.0, float(pixels.shape[1]), float(pixels.shape[0]))
         frame = Frame(pixels, aim.show_time_s, aim.epoch, layer.shot, float(layer.film_position), self.name, inner,
                       like_film=now.like_film, live=now.live)  # fmt: skip
@@ -240,8 +240,9 @@ class StylizerSource:
         picture = fitted(frame, self._model.size) if same is None else same.below
         like_film = frame.has_transitions
         mix = self._show.cuts.mix_at(number)
-        if like_film and mix.fade < 1 and mix.outgoing is None and not layer.step:
-            # A network paints dark grey as another colour than light grey: the fade is taken off, and drawn over the strokes.
+        if like_film and mix.fade < 1 and mix.outgoing is None and not layer.step and not why:
+            # A network paints dark grey as another colour than light grey: the fade is taken off, and drawn over the strokes. A
+            # frame that is held for another has that one's fade in it, or none.
             like_film = False
             picture = unfaded(picture, mix.fade, mix.fade_colour) if same is None else picture
         pixels = unpainted(self._model.stylised(picture, shares), picture) if same is None else same.pixels
