@@ -120,6 +120,20 @@ def test_pictures_are_made_as_fast_as_the_model_allows(model_ms):
     assert len(times) / 10 >= min(24, 0.75 / (model_ms / 1000))
 
 
+@pytest.mark.parametrize("refresh_hz", [24.0, 30.0, 60.0])
+@pytest.mark.parametrize(("model_ms", "turns"), [(30, {1}), (55, {1, 2}), (75, {2})])
+def test_a_source_slower_than_the_film_shows_its_frames_in_even_turns(model_ms, turns, refresh_hz):
+    show = small_show((Shot(1, 0, 240),), source="film")
+    shown = []
+    for _, _, due in simulate(show, model_ms / 1000, refresh_hz, seconds=9)[int(refresh_hz):]:
+        if not shown or due.shot.a.film_position != shown[-1]:
+            shown.append(due.shot.a.film_position)
+    apart = np.diff(shown)
+    assert set(apart) == turns
+    if len(turns) == 2:
+        assert np.all(apart[1:] != apart[:-1])  # as by 2:3 pulldown, never two long ones or two short ones in a row
+
+
 def test_two_neighbours_of_one_shot_are_blended_by_time():
     shelf, show = Shelf(), small_show()
     state = advance(first_state(show), [], 0.5, show)

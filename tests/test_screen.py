@@ -321,3 +321,78 @@ def test_realtime_offscreen_keeps_its_schedule_over_a_missed_refresh(screen: Off
     assert np.diff(stamps).min() > 0.4 / 50, "never two pictures close together, however late one was"
     assert stamps[0] >= first
     paced.close()
+
+
+@pytest.mark.parametrize(("film", "size", "inner", "place"), [
+    (SIZE, SIZE, None, (0, 0)),
+    (SIZE, (160, 120), None, (0, 15)),  # bars above and below
+    (SIZE, (200, 90), None, (20, 0)),
+    (SIZE, SIZE, (0, 19, 160, 90), (0, 0)),  # in a padded square
+])  # fmt: skip
+def test_a_lone_frame_that_fits_is_shown_byte_for_byte(picture: Callable[..., Picture], film, size, inner, place) -> None:
+    p = picture(film=film, size=size)
+    pixels = noise(film)
+    x, y = place
+    if inner is None:
+        due = one(pixels)
+    else:
+        padded = flat((255, 0, 0), (160, 128))
+        padded[19:109] = pixels
+        due = one(padded, inner=inner)
+    shown = p.compositor.draw(p.state(), due)
+    assert shown.film == (x, y, *film) and p.compositor.textures.uploads == 1
+    seen = p.seen(p.state(), due).copy()
+    assert np.array_equal(seen[y : y + 90, x : x + 160], pixels)
+    seen[y : y + 90, x : x + 160] = 0
+    assert seen.max() == 0
+
+
+def test_a_film_that_is_cut_off_by_its_output_is_shown_byte_for_byte(picture: Callable[..., Picture]) -> None:
+    p = picture(size=(120, 90), fit="cover")
+    pixels = noise()
+    assert np.array_equal(p.seen(p.state(), one(pixels)), pixels[:, 20:140])
+
+
+def test_what_is_drawn_by_light_and_what_is_shown_as_it_is_look_the_same(picture: Callable[..., Picture]) -> None:
+    p, due = picture(), one(noise())
+    bare = p.seen(p.state(), due).astype(int)
+    graded = p.seen(p.state(exposure=1e-6), due).astype(int)
+    apart = np.abs(bare - graded)
+    assert apart.max() <= 1 and np.mean(apart > 0) < 0.05
+
+
+@pytest.mark.parametrize("change", ["look", "operator", "cut list", "two frames", "blur", "weave", "another size"])
+def test_whatever_changes_a_frame_is_drawn_by_light(picture: Callable[..., Picture], change: str) -> None:
+    p, due = picture(), one(noise())
+    state = p.state()
+    if change in ("blur", "weave"):
+        state = p.state(**{change: 1.0})
+    elif change == "look":
+        state = p.state(grain=0.1)
+    elif change == "operator":
+        state = replace(state, fade=0.5)
+    elif change == "cut list":
+        state, due = p.state(0, replace(state.mix, fade=0.5)), one(noise(), source="generator")
+    elif change == "two frames":
+        due = Due(Blend(a_frame(noise()), a_frame(noise(seed=1)), 0.5))
+    else:
+        due = one(noise((80, 45)))
+    assert p.compositor.draw(state, due).film is None
+    assert p.compositor.draw(p.state(), one(noise())).film is not None
+
+
+def test_black_is_black_after_a_frame_that_was_shown_as_it_is(picture: Callable[..., Picture]) -> None:
+    p, due = picture(), one(noise())
+    assert p.seen(p.state(), due).max() > 200
+    assert p.seen(replace(p.state(), blackout=True), due).max() <= 1
+    assert p.seen(p.state(), Due()).max() <= 1
+    assert p.seen(p.state(), due).max() > 200
+
+
+def test_a_window_that_has_just_changed_its_size_shows_the_whole_frame(screen: Offscreen) -> None:
+    p = Picture(screen, a_show())
+    pixels = noise()
+    target = screen.ctx.simple_framebuffer((80, 45), 4)
+    p.projector.draw(p.compositor.draw(p.state(), one(pixels)), target)
+    seen = np.frombuffer(target.read(components=3, alignment=1), np.uint8).reshape(45, 80, 3)[::-1]
+    assert np.array_equal(seen, pixels[1::2, 1::2])

@@ -130,7 +130,9 @@ def optimised(frames: Sequence[Picture], bench: Bench, iterations: int, weight: 
     from tools.style_gatys_film import Past
     from tools.style_gatys_options import GatysOptions
     from tools.style_network import read_perception
+    from tools.train_machine import keep_freed_memory
 
+    keep_freed_memory()  # as `cineml style optimize` does
     threads = torch.get_num_threads()
     torch.set_num_threads(THREADS)
     perception = read_perception(network or demo_film().parent / "checkpoint")

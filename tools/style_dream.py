@@ -94,6 +94,7 @@ def dreamer_of(args: argparse.Namespace, options: DreamOptions) -> tuple[Dreamer
     from tools.style_dream_picture import ENGINE, Dreamer
     from tools.style_network import network_line, read_perception
     from tools.style_output import place_problems
+    from tools.train_machine import keep_freed_memory
     from tools.whole_file import sha256_of
 
     folder = os.path.isdir(args.network)
@@ -119,6 +120,7 @@ def dreamer_of(args: argparse.Namespace, options: DreamOptions) -> tuple[Dreamer
         raise ShowError(found)
     if args.threads:
         torch.set_num_threads(args.threads)
+    keep_freed_memory()
     print(network_line(perception), flush=True)
     dreamer = Dreamer(perception, options, guide)
     how = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(replace(options, layer=dreamer.layer)).items()}

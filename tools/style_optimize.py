@@ -119,7 +119,9 @@ def asked_for(args: argparse.Namespace) -> Asked:
     if args.method == "gatys":
         from tools.style_gatys import ENGINE
         from tools.style_network import network_line, read_perception
+        from tools.train_machine import keep_freed_memory
 
+        keep_freed_memory()
         perception = read_perception(args.network, args.pooling)
         if perception.kind == "discriminator" and args.pooling != GatysOptions.pooling:
             raise ShowError(Problem("--pooling", f"is of VGG19, and {perception.name} is a discriminator", "without --pooling"))

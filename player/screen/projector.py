@@ -1,9 +1,10 @@
-"""The linear picture -> one physical output: sRGB coding, a still dither, and the technicians' overlay."""
+"""The picture -> one physical output: sRGB coding and a still dither where it is linear light, and the technicians' overlay."""
 
 from __future__ import annotations
 
 import moderngl
 
+from player.screen.compositor import Drawn
 from player.screen.overlay import Overlay, margin_px
 from player.screen.program import Programs
 from player.show.show import Output
@@ -18,25 +19,26 @@ class Projector:
         self._programs = Programs(ctx)
         self._overlay = Overlay(ctx)
         for stretch in (0, 1):
-            self._programs.get("project.frag", {"STRETCH": stretch})
+            self._programs.get("project.frag", {"STRETCH": stretch, "BARE": 0})
+        self._programs.get("project.frag", {"STRETCH": 0, "BARE": 1})
         self._programs.get("overlay.frag")
 
-    def draw(self, picture: moderngl.Texture, framebuffer: moderngl.Framebuffer,
-             overlay_lines: tuple[str, ...] = ()) -> None:
+    def draw(self, picture: Drawn, framebuffer: moderngl.Framebuffer, overlay_lines: tuple[str, ...] = ()) -> None:
         """Draws over the framebuffer's viewport.
 
-        picture: linear light, texel row 0 = the top row; of another size than the viewport it is stretched to it (for
-        the refresh in which a window has changed its size). overlay_lines: drawn over it, top left.
+        picture: of another size than the viewport it is stretched to it (for the refresh in which a window has changed its
+        size). overlay_lines: drawn over it, top left.
         """
         x, y, width, height = viewport = framebuffer.viewport
         framebuffer.use()
-        stretch = picture.size != (width, height)
+        texture, stretch = picture.texture, picture.film is None and picture.size_px != (width, height)
         kind = moderngl.LINEAR if stretch else moderngl.NEAREST
-        if picture.filter != (kind, kind):
-            picture.filter = (kind, kind)
-        picture.use(0)
-        self._programs.draw("project.frag", {"STRETCH": int(stretch)},
-                            {"picture": 0, "size": (width, height), "corner": (x, y)})
+        if texture.filter != (kind, kind):
+            texture.filter = (kind, kind)
+        texture.use(0)
+        self._programs.draw("project.frag", {"STRETCH": int(stretch), "BARE": int(picture.film is not None)},
+                            {"picture": 0, "size": (width, height), "corner": (x, y), "film": picture.film or (0, 0, 0, 0),
+                             "first": picture.first, "scale": (picture.size_px[0] / width, picture.size_px[1] / height)})
         letters = self._overlay.texture(overlay_lines, (width, height))
         if letters is None:
             return

@@ -199,8 +199,8 @@ def _after(state: ShowState, last_s: float, made_s: float, refresh_s: float, sho
             return now_s + refresh_s * max(1, round((last_s + refresh_s - now_s) / refresh_s))
         return _before_cut(transport, last_s, max(last_s + slot_s, soonest_s), soonest_s, slot_s / 2, show)
     # On the film's own frames; a source that is slower than the film skips whole frames.
-    frames_on = max(1, math.ceil(made_s / frame_s - 0.25))
-    target_s = show_time_of(transport, place, place.frame + frames_on, show)
+    on = _frames_on(made_s / frame_s, place.frame - show.cuts.shot_at(place.frame).start)
+    target_s = show_time_of(transport, place, place.frame + on, show)
     slack_s = made_s / 2 if made_s > frame_s else 0.0
     target_s = _before_cut(transport, last_s, max(target_s, soonest_s), soonest_s, slack_s, show)
     # ... and a screen that is slower than the film never shows some: what counts is the frame at the first flip from then.
@@ -208,6 +208,17 @@ def _after(state: ShowState, last_s: float, made_s: float, refresh_s: float, sho
     flip_s = now_s + refresh_s * math.ceil((target_s - near_s - now_s) / refresh_s)
     place = place_at(transport, flip_s, show)
     return flip_s if place.in_pause else show_time_of(transport, place, place.frame, show)
+
+
+def _frames_on(slower: float, at: int) -> int:
+    """How many film frames on the next picture is, for a source that takes `slower` frames' time for one. at: the last
+    picture's frame, from its shot's start. In even steps, or by the turns of 2:3 pulldown (frames 0, 1, 3, 4, 6 ...), which are
+    known from films on television: a picture left out now and then is seen as a stumble. A quarter of a frame's time over
+    counts as in time, because paces are measured on the slow side."""
+    steps = math.ceil(2 * (slower - 0.25))  # in half frames
+    if steps == 3:
+        return 2 if at % 3 == 1 else 1
+    return max(1, math.ceil(steps / 2))
 
 
 def _before_cut(transport: Transport, last_s: float, target_s: float, soonest_s: float, slack_s: float, show: Show) -> float:
