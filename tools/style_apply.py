@@ -24,7 +24,7 @@ from player.sources.stylizer_model import stylizer_facts
 from tools.cuts_text import counted
 from tools.film_dataset_png import png
 from tools.keyframes_film import size_note, sound_of, write_film
-from tools.keyframes_keys import read_content, read_mask
+from tools.keyframes_keys import read_content, read_mask, resized
 from tools.keyframes_output import digest_of, kept_notes, sha256_of, verified, write_record, write_table
 from tools.paint_gate import gate_of
 from tools.style_apply_frames import PngWriter, Styled, finished, write_frames
@@ -91,6 +91,8 @@ def one_picture(args: argparse.Namespace) -> int:
         print(f"{args.output} is there already, made with the same options (--again makes it anew)")
         return DONE
     picture, alpha = read_content(args.film)
+    size = (args.enlarge * picture.shape[1], args.enlarge * picture.shape[0])
+    picture, alpha = resized(picture, size), None if alpha is None else resized(alpha, size)
     model = opened(args, picture.shape[1::-1])
     try:
         masks = None
@@ -138,8 +140,8 @@ def film(args: argparse.Namespace) -> int:
     if job.place.film and not args.again and already_there(job):
         print(f"{args.output} is there already, made with the same options (--again makes it anew)")
         return DONE
-    model = opened(args, job.footage.size)
-    styled = Styled(job.footage, job.cuts, model, job.way, job.gate)
+    model = opened(args, job.result.size)
+    styled = Styled(job.footage, job.cuts, model, job.way, job.gate, args.enlarge)
     try:
         begin(job)
         make(job, styled)
@@ -178,7 +180,7 @@ def said_of(shares: Mapping[str, float]) -> str:
 
 def begin(job: Job) -> None:
     """The record, before the first frame. Raises ShowError."""
-    width, height = job.footage.size
+    width, height = job.result.size
     shares = {n: float(s) for n, s in zip(stylizer_facts(job.args.model).styles, job.way.shares, strict=True)}
     if job.todo:
         print(f"{counted(len(job.todo), 'frame')} of {width}x{height}, {said_of(shares)}", flush=True)
@@ -223,10 +225,10 @@ def finish(job: Job) -> None:
         print(f"{place.output}: {counted(len(job.frames), 'frame')}")
         return
     sound, why = (None, "") if job.args.no_sound else sound_of(job.footage, job.args.sound)
-    for note in filter(None, (why, size_note(job.footage))):
+    for note in filter(None, (why, size_note(job.result))):
         print(note, flush=True)
     progress = Progress(len(job.frames), "frames of the film", sys.stderr)
-    write_film(place.output, job.footage, place.folder, job.files, job.frames, job.args.quality, sound, None, progress.at)
+    write_film(place.output, job.result, place.folder, job.files, job.frames, job.args.quality, sound, None, progress.at)
     write_record(place, full_record(job, film_sha256=sha256_of(place.output), film_job=film_job_of(job)))
     clear(job, [r.file for r in rows.values()])
     with_sound = ", with the sound" if sound is not None else ""

@@ -55,10 +55,11 @@ class Way:
 class Styled:
     """Stylised frames of a film, uint8 [H, W, 3] by number, in any order; in the film's order they cost least."""
 
-    def __init__(self, footage: Footage, cuts: CutList, model: TiledModel, way: Way, gate: Gate | None = None) -> None:
-        """gate: the film's black frame, which stays black."""
+    def __init__(self, footage: Footage, cuts: CutList, model: TiledModel, way: Way, gate: Gate | None = None,
+                 times: int = 1) -> None:  # fmt: skip
+        """gate: the film's black frame, which stays black. times: how many times the film's size they are."""
         self.footage, self.cuts, self.model, self.way, self.gate = footage, cuts, model, way, gate
-        self.frames = ShotFrames(footage, cuts, 0, footage.frames)
+        self.frames = ShotFrames(footage, cuts, 0, footage.frames, times)
         self.recurrent = model.facts.recurrent
         self._held: OrderedDict[int, Pixels] = OrderedDict()
         self._flows: Any = None
@@ -125,7 +126,7 @@ class Styled:
         masks = self.way.masks
         if masks is None:
             return None
-        width, height = self.footage.size
+        width, height = self.frames.size
         mask = read_mask(masks[frame].path, (width, height)) if frame in masks else np.zeros((height, width), np.uint8)
         return 255 - mask if self.way.ground else mask
 

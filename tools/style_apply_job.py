@@ -23,6 +23,7 @@ from tools.cuts_text import counted
 from tools.film_dataset_source import Footage, footage_at, order_notes, range_of
 from tools.keyframes_asked import check_cuts, cuts_of
 from tools.keyframes_film import sound_problems
+from tools.keyframes_frames import enlarged
 from tools.keyframes_keep import fineness
 from tools.keyframes_keys import masks_of
 from tools.keyframes_output import (
@@ -53,7 +54,7 @@ NEEDED = {"cv2": "opencv-python", "scipy": "scipy"}  # by --smooth, --keep and r
 @dataclass(frozen=True)
 class Job:
     """A checked command line. common: what the frames follow from. todo: film frames to make. theirs: that somebody has
-    changed, which stay. before: the record of an earlier run. gate: the film's black frame."""
+    changed, which stay. before: the record of an earlier run. gate: the film's black frame, in the result's size."""
 
     args: argparse.Namespace
     footage: Footage
@@ -68,6 +69,11 @@ class Job:
     theirs: frozenset[int]
     before: Mapping[str, Any]
     gate: Gate
+
+    @property
+    def result(self) -> Footage:
+        """The film in the size in which it is made."""
+        return enlarged(self.footage, self.args.enlarge)
 
     @property
     def frames(self) -> range:
@@ -137,6 +143,7 @@ def planned(args: argparse.Namespace, place: Place, footage: Footage, cuts: CutL
     code = digest_of(common)[:CODE]
     ours = frozenset() if args.again else frozenset(n for n in seen.ours if rows[n].job == code)
     todo = tuple(n for n in frames if n not in ours and n not in seen.theirs)
+    gate = Gate(gate.always.repeat(args.enlarge, 0).repeat(args.enlarge, 1))
     return Job(args, footage, cuts, way, first, end, place, files, common, todo, seen.theirs, before, gate)
 
 
@@ -150,10 +157,15 @@ def common_of(args: argparse.Namespace, footage: Footage, cuts: CutList, way: Wa
         "model": {"sha256": sha256_of(args.model)},
         "options": {"shares": [round(float(s), 6) for s in way.shares], "amount": way.amount, "smooth": way.smooth,
                     "keep": way.keep, "keep_amount": way.keep_amount, "mask_side": args.mask_side if masks else "",
-                    "tile": args.tile, **fineness(way.keep)},  # fmt: skip
+                    "tile": args.tile, **enlarging(args), **fineness(way.keep)},  # fmt: skip
         "masks": masks,
         "cuts": [[s.start, s.end, s.into, s.in_frames, s.in_colour, s.out, s.out_frames, s.out_colour] for s in cuts.shots],
     }
+
+
+def enlarging(args: argparse.Namespace) -> dict[str, int]:
+    """--enlarge as it is kept: what was made before there was one is of the film's size."""
+    return {} if args.enlarge == 1 else {"enlarge": args.enlarge}
 
 
 def cuts_for(args: argparse.Namespace, footage: Footage, recurrent: bool) -> tuple[CutList, list[str]]:
@@ -212,7 +224,7 @@ def picture_common(args: argparse.Namespace, shares: Mapping[str, float], mask: 
         "model": {"sha256": sha256_of(args.model)},
         "options": {"shares": {n: round(s, 6) for n, s in shares.items()}, "amount": args.amount, "keep": args.keep or "",
                     "keep_amount": args.keep_amount, "mask_side": args.mask_side if mask else "", "tile": args.tile,
-                    **fineness(args.keep or "")},
+                    **enlarging(args), **fineness(args.keep or "")},
         "masks": None if mask is None else sha256_of(mask),
     }  # fmt: skip
 

@@ -14,9 +14,11 @@ from tools.keyframes_options import FILMS, KEEPS, MOST_THREADS, QUALITY, is_film
 SIDES = ("figure", "ground")
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 LEAST_TILE_PX, MOST_TILE_PX = 512, 8192
+MOST_ENLARGED = 4
 EXAMPLES = """examples:
   cineml style apply film.mp4 --model stylizer.onnx --style whiplash -o styled.mp4
   cineml style apply film.mp4 --model stylizer.onnx --style whiplash=0.7,strokes=0.3 --cuts cuts.csv --smooth 0.6 -o styled.mp4
+  cineml style apply small.mp4 --model stylizer.onnx --style whiplash --enlarge 2 -o styled.mp4
   cineml style apply frames_dir --model stylizer.onnx --style strokes --masks masks --mask-side ground -o out_frames
   cineml style apply still.png --model stylizer.onnx --style strokes -o still_styled.png
 
@@ -43,6 +45,9 @@ def arguments() -> argparse.ArgumentParser:
     p.add_argument("--mask-side", choices=SIDES, default="figure", help="ground: only what is black in the masks (figure)")
     p.add_argument("--keep", choices=KEEPS, help="take the film's own luminance or colour")
     p.add_argument("--keep-amount", type=float, default=1.0, metavar="0..1", help="how much of it (1)")
+    p.add_argument("--enlarge", type=int, default=1, metavar="N",
+                   help="paint at so many times the film's size, 1 to 4: strokes are finer by as much, and small faces keep "
+                   "their features (1)")  # fmt: skip
     p.add_argument("--tile", type=int, metavar="PX",
                    help=f"side of the tiles of large frames, {LEAST_TILE_PX} and more (frames above 2.4 million pixels: 1280)")
     p.add_argument("--start", metavar="TC", help="from here: frames (300), seconds (12.5s) or hh:mm:ss:ff")
@@ -68,7 +73,8 @@ def option_problems(args: argparse.Namespace) -> list[Problem]:
         if not (math.isfinite(value) and 0 <= value <= 1):
             found.append(Problem(name, f"{value:g}", "0 to 1"))
     for name, number, least, most in (("--quality", args.quality, 0, 51), ("--threads", args.threads, 0, MOST_THREADS),
-                                      ("--tile", args.tile, LEAST_TILE_PX, MOST_TILE_PX)):  # fmt: skip
+                                      ("--tile", args.tile, LEAST_TILE_PX, MOST_TILE_PX),
+                                      ("--enlarge", args.enlarge, 1, MOST_ENLARGED)):  # fmt: skip
         if number is not None and not least <= number <= most:
             found.append(Problem(name, str(number), f"{least} to {most}"))
     for name, given, needs in (("--keep-amount", args.keep_amount != 1.0 and args.keep is None, "--keep"),
