@@ -57,6 +57,30 @@ def test_a_fade_of_the_film_is_taken_off_and_drawn_over_the_strokes(model: Path)
         assert made.has_transitions is transitions
 
 
+@pytest.mark.parametrize("by", ["a frame that is missing", "step printing"])
+def test_a_frame_that_is_held_in_a_fade_keeps_its_own(model: Path, by: str) -> None:
+    """Its fade is another frame's, so that of this one can neither be taken off nor drawn over it."""
+    cuts = CutList("numbered.mp4", Fraction(24), 72, (Shot(1, 0, 72, out="fade", out_frames=8, out_colour="black"),))
+    show, seen = styled_show(model, cuts=cuts), faded(numbered(64), cuts.mix_at(64).fade, "black")
+
+    class Holding(Drawn):
+        def make(self, aim: Aim, layer: Layer) -> Frame:
+            frame = super().make(aim, layer)
+            if layer.step:
+                return frame
+            raise Held(frame, "frame 68 is missing")
+
+    source = opened(show, Holding(draw=lambda _: seen))
+    aim = aim_at(advance(first_state(show), (), 68 / 24, show), 68 / 24, show)
+    if by == "step printing":
+        made = source.make(aim, Layer(1, "stylizer", Fraction(68), step=12))
+    else:
+        with pytest.raises(Held, match="frame 68") as held:
+            source.make(aim, Layer(1, "stylizer", Fraction(68)))
+        made = held.value.frame
+    assert made.has_transitions and np.array_equal(made.pixels, tiny(seen, negative=1))
+
+
 # --- styles
 
 
