@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from tools.style_train_losses import (
     Disturbance,
     broad_loss,
+    fine_loss,
     flow_loss,
     form_loss,
     grid_loss,
@@ -39,6 +40,16 @@ def test_a_grid_of_cells_costs_and_strokes_do_not() -> None:
     grid[:, :, ::4] += 0.1
     strokes = 0.5 + 0.1 * (torch.rand(1, 3, 64, 64) < 0.25)
     assert grid_loss(grid) > 20 * grid_loss(strokes)
+
+
+def test_what_is_fine_is_a_line_and_a_seam_and_not_a_slope() -> None:
+    slope = torch.linspace(0, 1, 64).expand(1, 3, 64, 64)
+    line, seam = torch.zeros(1, 3, 64, 64), torch.zeros(1, 3, 64, 64)
+    line[..., 20] = 1
+    seam[..., 32:] = 1
+    assert fine_loss(slope) < 1e-3 * fine_loss(seam) and fine_loss(seam) < fine_loss(line)
+    assert fine_loss(line) == pytest.approx(((1 / 2) ** 2 + 2 * (1 / 4) ** 2) / 64)
+    assert fine_loss(line.transpose(2, 3)) == pytest.approx(float(fine_loss(line)))
 
 
 def test_broad_colours_do_not_see_where_in_a_square_a_stroke_lies() -> None:

@@ -97,6 +97,14 @@ def grid_loss(out: Tensor) -> Tensor:
     return (cells - cells.mean(dim=2, keepdim=True)).square().mean()
 
 
+def fine_loss(plain: Tensor) -> Tensor:
+    """What of a picture [N, 3, H, W] a binomial blur of 3x3 pixels takes away: its mean square."""
+    soft = F.pad(plain, (1, 1, 1, 1), mode="replicate")  # [N, 3, H + 2, W + 2]
+    soft = (soft[..., :-2] + 2 * soft[..., 1:-1] + soft[..., 2:]) / 4  # [N, 3, H + 2, W]
+    soft = (soft[:, :, :-2] + 2 * soft[:, :, 1:-1] + soft[:, :, 2:]) / 4  # [N, 3, H, W]
+    return (plain - soft).square().mean()
+
+
 def variation_loss(out: Tensor) -> Tensor:
     """Mean absolute difference of neighbours. out [N, 3, H, W]."""
     return (out[:, :, 1:] - out[:, :, :-1]).abs().mean() + (out[..., 1:] - out[..., :-1]).abs().mean()

@@ -58,7 +58,7 @@ WEIGHT_HELP = {
     "patches": "patches of the teacher's pictures, wherever they lie: sharp strokes",
     "form": "direction and strength of the teacher's strokes, window by window",
     "critic": "a small network that tells the teacher's patches from these, as 0.05: sharper, for twice the time",
-    "grid": "against the grid of 4x4 pixels",
+    "grid": "against the grid of 4x4 pixels; with a canvas, against fine lines that are not the canvas's",
     "tv": "total variation: smoothness",
     "noise": "temporal noise: that noise and grain change nothing",
     "shift": "that the result moves with the frame, as 0.03: for --canvas 0, as a canvas lies still",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.perception import Perception
-from models.stylizer import CANVAS_CELLS, Stylizer
+from models.stylizer import CANVAS_CELLS, UNIT_PX, Stylizer
 from tools.paint_style import Painting
 from tools.style_losses import content_loss, gram, out_of_range, relative_error
 from tools.style_train_losses import (
@@ -23,6 +23,7 @@ from tools.style_train_losses import (
     broad_loss,
     convincing_loss,
     critic_loss,
+    fine_loss,
     flow_loss,
     form_loss,
     grid_loss,
@@ -44,6 +45,9 @@ WARM_STEPS = 20
 DECAY = 0.5  # the last part of the run, in which the rate falls to nothing
 CLIP = 5.0  # of the gradient's length
 CANVAS_RATE = 5.0  # times the others' rate: a crop shows a quarter of the canvas, and its values are around 1
+# Of fine lines that a student draws beside its strokes, in the loss against the grid. A cell of 4x4 pixels knows too little of
+# its neighbours' lines to go on with them: what is fine is the canvas's to draw.
+FINE = 10.0
 CRITIC_LR, CRITIC_BETAS = 0.001, (0.5, 0.99)
 BETAS = (0.9, 0.99)
 # Of crops. The teacher goes by luminance and directions: saturation hardly changes what it would paint, a gamma of 2^+-0.1
@@ -129,6 +133,10 @@ class Training:
         self.optimizers = {"net": torch.optim.Adam([g for g in groups if g["params"]], lr=recipe.lr, betas=BETAS)}
         if self.critic is not None:
             self.optimizers["critic"] = torch.optim.Adam(self.critic.parameters(), lr=CRITIC_LR, betas=CRITIC_BETAS)
+        # What a student with a canvas draws beside its strokes, in cells [B, 48, c/4, c/4]: for the loss against their grid.
+        self.cells: list[Tensor] = []
+        if net.config.canvas and net.config.architecture == "student" and recipe.weights.grid:
+            net.last.register_forward_hook(lambda _layer, _given, made: self.cells.append(made))
         self.step_number = 0
         self.grams = self.painting_grams()
 
@@ -233,7 +241,9 @@ class Training:
         w = self.recipe.weights
         found: dict[str, Tensor] = {}
         directions = torch.get_rng_state()  # the disturbance draws after these, so that it does not change them
+        self.cells.clear()
         results, other, kinds = self.results(batch)
+        cells, self.cells = self.cells, []
         torch.set_rng_state(directions)
         made = results[0]
         # With a flow loss alone the later frames learn from the first one's result; without it, and where a result is made from
@@ -255,6 +265,8 @@ class Training:
                         found[name] = found[name] + value if name in found else value
         if w.grid:
             found["grid"] = w.grid * grid_loss(made)
+            if cells:
+                found["grid"] = found["grid"] + w.grid * FINE * fine_loss(F.pixel_shuffle(torch.cat(cells), UNIT_PX))
         if w.tv:
             found["tv"] = w.tv * variation_loss(made)
         if self.critic is not None:
