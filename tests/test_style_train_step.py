@@ -13,7 +13,7 @@ from torch import Tensor
 from models.perception import Perception
 from models.stylizer import Stylizer, StylizerConfig
 from tools.paint_style import Painting
-from tools.style_train_losses import Disturbance
+from tools.style_train_losses import Disturbance, grid_loss
 from tools.style_train_options import Weights
 from tools.style_train_pictures import Clip
 from tools.style_train_step import Batch, Lesson, Recipe, Training, lesson_of
@@ -198,3 +198,20 @@ def test_a_network_looks_only_at_what_of_a_painting_is_painted() -> None:
     assert torch.equal(seen[0], seen[1])
     plain = seen[0].new_tensor((255 * painted[:, :20]).astype(np.uint8) / 255).flatten(0, 1)  # [P, 3]
     assert torch.allclose(seen[0][0], plain.T @ plain / len(plain), atol=1e-5)
+
+
+@pytest.mark.parametrize(("form", "counts"), [({}, True), ({"canvas": 0}, False), ({"architecture": "johnson"}, False)])
+def test_fine_lines_beside_the_strokes_count_against_the_grid_where_cells_draw_them(form: dict[str, Any], counts: bool) -> None:
+    torch.manual_seed(5)
+    net = Stylizer(StylizerConfig(**{"width": 4, "blocks": 1, **form}))
+    torch.nn.init.normal_(net.last.weight)  # each pixel of a cell for itself
+    still = torch.zeros(1, 1, 3, PX, PX, dtype=torch.uint8)
+    lesson = Lesson(still, None, torch.zeros(1, 0, 2, PX, PX), torch.ones(1, 0, 1, PX, PX))
+    one = Training(net, lesson, Recipe(only(grid=3.0), crop=PX))
+    batch = replace(batch_of(torch.rand(2, 1, 3, PX, PX)), weights=torch.ones(2, 1))
+    one.lay(batch, (0, 0))
+    with torch.no_grad():
+        losses, made = one.losses(batch)
+    more = float(losses["grid"]) / 3 - float(grid_loss(made))
+    assert (more > 0.1) is counts and (counts or more == pytest.approx(0, abs=1e-6))
+    assert not one.cells  # nothing is kept from step to step
