@@ -61,7 +61,7 @@ class Picture:
         return replace(base, picture=picture, mix=mix or base.mix, look={**base.look, **look})
 
     def light(self, state: ShowState, due: Due) -> npt.NDArray[np.float64]:
-        texture = self.compositor.linear(state, due)
+        texture = self.compositor.linear(state, due, self.compositor.caption_at(state))
         width, height = texture.size
         return np.frombuffer(texture.read(), np.float16).reshape(height, width, 4)[..., :3].astype(np.float64)
 

@@ -121,7 +121,7 @@ def test_pictures_are_made_as_fast_as_the_model_allows(model_ms):
 
 
 @pytest.mark.parametrize("refresh_hz", [24.0, 30.0, 60.0])
-@pytest.mark.parametrize(("model_ms", "turns"), [(30, {1}), (55, {1, 2}), (75, {2})])
+@pytest.mark.parametrize(("model_ms", "turns"), [(30, {1}), (55, {1, 2}), (67, {2}), (75, {2})])
 def test_a_source_slower_than_the_film_shows_its_frames_in_even_turns(model_ms, turns, refresh_hz):
     show = small_show((Shot(1, 0, 240),), source="film")
     shown = []

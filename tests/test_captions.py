@@ -281,6 +281,24 @@ def test_the_next_caption_is_set_before_it_is_due(
     assert set_at == [24, 48]
 
 
+def test_a_seek_into_a_caption_sets_one_in_a_refresh(
+        screen: Offscreen, hello: CaptionStyle, monkeypatch: pytest.MonkeyPatch) -> None:
+    p = drawn(screen, hello)
+    set_at: list[int] = []
+    made = caption_plate.CaptionPlates._set
+
+    def noted(self: caption_plate.CaptionPlates, span: Span, seen: tuple[int, int, int, int]) -> caption_plate.Plate:
+        set_at.append(span.start)
+        return made(self, span, seen)
+
+    monkeypatch.setattr(caption_plate.CaptionPlates, "_set", noted)
+    due = one(flat(0, p.show.output.size))
+    p.compositor.draw(p.state(30), due)
+    assert set_at == [24]
+    p.compositor.draw(p.state(31), due)
+    assert set_at == [24, 48]
+
+
 def test_words_break_at_blanks_but_not_before_a_mark() -> None:
     font = ImageFont.load_default(20)
     lines = caption_plate.wrapped([(Run("one two three ? four"),)], PLAIN, font, 1, float(font.getlength("one two three")))

@@ -361,6 +361,26 @@ def test_what_is_drawn_by_light_and_what_is_shown_as_it_is_look_the_same(picture
     assert apart.max() <= 1 and np.mean(apart > 0) < 0.05
 
 
+def test_every_way_to_the_output_is_drawn_once_before_the_show(
+        picture: Callable[..., Picture], monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """Drivers compile at the first draw, and a first fade must not cost a refresh."""
+    drawn: list[tuple[str, int, int]] = []
+    draw = Programs.draw
+
+    def noted(self: Programs, name: str, defines: dict[str, int], uniforms: dict[str, object]) -> None:
+        if name == "project.frag":
+            drawn.append((name, defines["STRETCH"], defines["BARE"]))
+        draw(self, name, defines, uniforms)
+
+    monkeypatch.setattr(Programs, "draw", noted)
+    p = picture()
+    before, due = set(drawn), one(noise())
+    drawn.clear()
+    p.seen(p.state(), due)
+    p.seen(replace(p.state(), fade=0.5), due)
+    assert len(set(drawn)) == 2 and before > set(drawn)
+
+
 @pytest.mark.parametrize("change", ["look", "operator", "cut list", "two frames", "blur", "weave", "another size"])
 def test_whatever_changes_a_frame_is_drawn_by_light(picture: Callable[..., Picture], change: str) -> None:
     p, due = picture(), one(noise())

@@ -219,36 +219,6 @@ def test_amount_masks_and_sides_say_where_the_film_shows(tmp_path: Path, network
     assert (opened(tmp_path / "ground" / "view_0007.png") != film_frame(7)).any()
 
 
-def test_a_film_may_be_painted_at_several_times_its_size(
-        tmp_path: Path, network: Path, frames: Path, capfd: pytest.CaptureFixture[str]) -> None:  # fmt: skip
-    (tmp_path / "masks").mkdir()
-    for n in range(FRAMES):
-        mask = np.zeros((HEIGHT, WIDTH), np.uint8)
-        mask[:, : WIDTH // 2] = 255
-        Image.fromarray(mask).save(tmp_path / "masks" / f"{n:06d}.png")
-    common = ("--model", network, "--style", "oil", "--enlarge", "2")
-    assert run(frames, *common, "--masks", tmp_path / "masks", "-o", tmp_path / "out") == 0
-    assert f"12 frames of {2 * WIDTH}x{2 * HEIGHT}" in capfd.readouterr().out
-    large = np.asarray(Image.fromarray(film_frame(5)).resize((2 * WIDTH, 2 * HEIGHT), Image.Resampling.BICUBIC))
-    made = pictures(tmp_path / "out")[5]
-    assert (made[:, :WIDTH] == styled(network, large)[:, :WIDTH]).all() and (made[:, WIDTH:] == large[:, WIDTH:]).all()
-    film = write_film(tmp_path / "film.mp4", FRAMES, picture=film_frame)
-    assert run(film, *common, "-o", tmp_path / "made.mp4") == 0
-    assert footage_at(tmp_path / "made.mp4").size == (2 * WIDTH, 2 * HEIGHT)
-    # Another size is another job.
-    assert run(frames, *common[:-2], "-o", tmp_path / "out") == 2
-    assert "was begun with other" in capfd.readouterr().err
-
-
-def test_a_picture_may_be_painted_at_several_times_its_size_with_its_alpha(tmp_path: Path, network: Path) -> None:
-    clear = np.dstack([film_frame(0), np.full((HEIGHT, WIDTH), 255, np.uint8)])
-    clear[: HEIGHT // 2, :, 3] = 0
-    Image.fromarray(clear).save(tmp_path / "p.png")
-    assert run(tmp_path / "p.png", "--model", network, "--style", "oil", "--enlarge", "3", "-o", tmp_path / "o.png") == 0
-    made = np.asarray(Image.open(tmp_path / "o.png"))
-    assert made.shape == (3 * HEIGHT, 3 * WIDTH, 4) and made[:8, :, 3].max() == 0 and made[-8:, :, 3].min() == 255
-
-
 def test_the_films_luminance_may_be_kept(tmp_path: Path, network: Path, frames: Path) -> None:
     from tools.keyframes_keep import to_oklab
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import overload
 
 import numpy as np
@@ -21,7 +20,6 @@ from player.show.problem import Problem, ShowError
 from player.sources.fades import to_bytes, to_light, unfaded
 from player.sources.film_reader import FilmReader
 from tools.film_dataset_source import Footage, picture_of
-from tools.keyframes_keys import resized
 
 Pixels = NDArray[np.uint8]
 
@@ -55,21 +53,15 @@ def seen_share(cuts: CutList, shot: Shot, frame: int) -> float:
     return share * min(1.0, mix.fade / SURE_FADE)
 
 
-def enlarged(footage: Footage, times: int) -> Footage:
-    """The film as one of so many times its size. What is read from it has its own still."""
-    return replace(footage, size=(times * footage.size[0], times * footage.size[1]))
-
-
 class ShotFrames(Sequence[Pixels]):
     """Film frames [first, end) by index from 0, uint8 [H, W, 3], without fades. Some are remembered. Raises ShowError where
-    a frame cannot be read or is of another size. times: how many times the film's size they are made."""
+    a frame cannot be read or is of another size."""
 
-    def __init__(self, footage: Footage, cuts: CutList, first: int, end: int, times: int = 1) -> None:
+    def __init__(self, footage: Footage, cuts: CutList, first: int, end: int) -> None:
         self.footage, self.cuts, self.first, self.end = footage, cuts, first, end
-        self.size = enlarged(footage, times).size
         self._reader: FilmReader | None = None
         self._held: OrderedDict[int, Pixels] = OrderedDict()
-        width, height = self.size
+        width, height = footage.size
         self._most = max(2 * BEFORE, HELD_BYTES // max(1, width * height * 3))
 
     def __len__(self) -> int:
@@ -117,7 +109,7 @@ class ShotFrames(Sequence[Pixels]):
         if picture.shape[1::-1] != self.footage.size:
             given = f"frame {frame} is {picture.shape[1]} x {picture.shape[0]}"
             raise ShowError(Problem(str(path), given, "{} x {} as the first frame".format(*self.footage.size)))
-        return np.ascontiguousarray(resized(picture, self.size))
+        return np.ascontiguousarray(picture)
 
     def close(self) -> None:
         if self._reader is not None:

@@ -222,10 +222,11 @@ def laid(picture: Pixels, alpha: str, film: Callable[[], Pixels]) -> tuple[Pixel
     return key, np.ascontiguousarray(picture[..., 3]) if alpha == "mask" else None
 
 
-def read_content(path: Path) -> tuple[Pixels, Pixels | None]:
-    """(a picture that is to be painted, uint8 [H, W, 3] upright, its alpha [H, W] where it hides anything). What lies under a
-    transparent part is white. Raises ShowError."""
+def read_content(path: Path, times: int = 1) -> tuple[Pixels, Pixels | None]:
+    """(a picture that is to be painted, uint8 [H, W, 3] upright, its alpha [H, W] where it hides anything), at so many times
+    its size. What lies under a transparent part is white. Raises ShowError."""
     rgba = read_rgba(path)
+    rgba = resized(rgba, (times * rgba.shape[1], times * rgba.shape[0]))
     picture, _ = laid(rgba, "white", lambda: rgba[..., :3])
     return picture, np.ascontiguousarray(rgba[..., 3]) if has_alpha(rgba) else None
 
@@ -235,11 +236,12 @@ def read_key(path: Path, size: tuple[int, int], alpha: str, film: Callable[[], P
     return laid(resized(read_rgba(path), size), alpha, film)
 
 
-def read_mask(path: Path, size: tuple[int, int]) -> Pixels:
-    """uint8 [H, W] of the film's size: how light it is, where it is not transparent. Raises ShowError."""
+def read_mask(path: Path, size: tuple[int, int], soft: bool = False) -> Pixels:
+    """uint8 [H, W] of the film's size: how light it is, where it is not transparent. soft: whether one of another size has its
+    edges smoothed. Raises ShowError."""
     picture = read_rgba(path)
     grey = np.rint(picture[..., :3].astype(np.float32).mean(axis=2) * (picture[..., 3] / np.float32(255)))  # [H, W]
-    return resized(grey.astype(np.uint8), size, nearest=True)
+    return resized(grey.astype(np.uint8), size, nearest=not soft)
 
 
 def is_unpainted(key: Pixels, frame: Pixels) -> bool:

@@ -36,6 +36,10 @@ class Gate:
         """What is of it in this frame uint8 [H, W, 3], bool [H, W]: a line at a border comes and goes."""
         return self.always | borders(luminance(frame) < DARK, LINE_SHARE, LINE_SHARE)
 
+    def enlarged(self, times: int) -> Gate:
+        """The same of a film that is so many times as large. (One that is looked for in enlarged pictures is less straight.)"""
+        return Gate(self.always.repeat(times, 0).repeat(times, 1))
+
     @staticmethod
     def none(size: tuple[int, int]) -> Gate:
         """Of a film without, (height, width)."""

@@ -24,7 +24,7 @@ from player.sources.stylizer_model import stylizer_facts
 from tools.cuts_text import counted
 from tools.film_dataset_png import png
 from tools.keyframes_film import size_note, sound_of, write_film
-from tools.keyframes_keys import read_content, read_mask, resized
+from tools.keyframes_keys import read_content, read_mask
 from tools.keyframes_output import digest_of, kept_notes, sha256_of, verified, write_record, write_table
 from tools.paint_gate import gate_of
 from tools.style_apply_frames import PngWriter, Styled, finished, write_frames
@@ -41,6 +41,7 @@ from tools.style_apply_job import (
     picture_problems,
     picture_record,
     record_of,
+    size_problems,
     vector,
     way_of,
 )
@@ -91,16 +92,19 @@ def one_picture(args: argparse.Namespace) -> int:
         print(f"{args.output} is there already, made with the same options (--again makes it anew)")
         return DONE
     picture, alpha = read_content(args.film)
-    size = (args.enlarge * picture.shape[1], args.enlarge * picture.shape[0])
-    picture, alpha = resized(picture, size), None if alpha is None else resized(alpha, size)
+    gate = gate_of([picture]).enlarged(args.enlarge)
+    if args.enlarge > 1:
+        if found := size_problems(args, picture.shape[1::-1]):
+            raise ShowError(found)
+        picture, alpha = read_content(args.film, args.enlarge)
     model = opened(args, picture.shape[1::-1])
     try:
         masks = None
         if masked is not None:
-            masks = read_mask(masked, picture.shape[1::-1])
+            masks = read_mask(masked, picture.shape[1::-1], soft=args.enlarge > 1)
             masks = 255 - masks if args.mask_side == "ground" else masks
         way = way_of(args, vector(model.styles, shares))
-        made = finished(model.run(picture, way.shares), picture, way, masks, gate_of([picture]))
+        made = finished(model.run(picture, way.shares), picture, way, masks, gate)
     finally:
         model.close()
     data = png(made, 4) if alpha is None else png_with(made, alpha)

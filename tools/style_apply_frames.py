@@ -24,7 +24,7 @@ from player.show.problem import Problem, ShowError
 from tools.film_dataset_png import png
 from tools.film_dataset_source import Footage
 from tools.keyframes_frames import ShotFrames, faded, seen_share
-from tools.keyframes_keys import Named, read_mask
+from tools.keyframes_keys import Named, read_mask, resized
 from tools.keyframes_output import end_line
 from tools.paint_gate import Gate
 from tools.style_black import with_black
@@ -57,20 +57,28 @@ class Styled:
 
     def __init__(self, footage: Footage, cuts: CutList, model: TiledModel, way: Way, gate: Gate | None = None,
                  times: int = 1) -> None:  # fmt: skip
-        """gate: the film's black frame, which stays black. times: how many times the film's size they are."""
-        self.footage, self.cuts, self.model, self.way, self.gate = footage, cuts, model, way, gate
-        self.frames = ShotFrames(footage, cuts, 0, footage.frames, times)
+        """gate: the film's black frame in their size, which stays black. times: how many times the film's size they are."""
+        self.footage, self.cuts, self.model, self.way, self.gate, self.times = footage, cuts, model, way, gate, times
+        self.size = (times * footage.size[0], times * footage.size[1])
+        self.frames = ShotFrames(footage, cuts, 0, footage.frames)  # in the film's size
         self.recurrent = model.facts.recurrent
+        self._large: tuple[int, Pixels] | None = None
         self._held: OrderedDict[int, Pixels] = OrderedDict()
         self._flows: Any = None
 
     def __getitem__(self, frame: int) -> Pixels:
         """A frame as it is to be seen. Raises ShowError."""
         picture = self._calmed(frame)
-        film = self.frames[frame]
+        film = self.film(frame)
         picture = finished(picture, film, self.way, self._mask(frame), self.gate)
         mix = self.cuts.mix_at(frame)
         return faded(picture, mix.fade, mix.fade_colour)
+
+    def film(self, frame: int) -> Pixels:
+        """The film's frame in the result's size, without fades."""
+        if self._large is None or self._large[0] != frame:
+            self._large = frame, np.ascontiguousarray(resized(self.frames[frame], self.size))
+        return self._large[1]
 
     def plain(self, frame: int) -> Pixels:
         """What the network makes of a frame."""
@@ -87,7 +95,7 @@ class Styled:
         return self._held[frame]
 
     def _made(self, frame: int) -> Pixels:
-        picture = self.frames[frame]
+        picture = self.film(frame)
         if not self.recurrent or frame == self.cuts.shot_at(frame).start:
             return self.model.run(picture, self.way.shares)
         from tools.keyframes_flow import warp
@@ -119,15 +127,23 @@ class Styled:
             if any(s.into == "dissolve" for s in self.cuts.shots):
                 seen = [seen_share(self.cuts, self.cuts.shot_at(n), n) for n in range(self.footage.frames)]
             self._flows = Flows(self.frames, seen)
-        return self._flows.step(a, b)  # type: ignore[no-any-return]
+        there, trust = self._flows.step(a, b)
+        if self.times == 1:
+            return there, trust
+        import cv2
+
+        # The film's own frames are followed: in enlarged ones its grain is smooth, and taken for things that move.
+        return self.times * cv2.resize(there, self.size), cv2.resize(trust, self.size)
 
     def _mask(self, frame: int) -> Pixels | None:
         """uint8 [H, W], 255 where the style is to be; None = everywhere. A frame without a mask has no figure."""
         masks = self.way.masks
         if masks is None:
             return None
-        width, height = self.frames.size
-        mask = read_mask(masks[frame].path, (width, height)) if frame in masks else np.zeros((height, width), np.uint8)
+        if frame in masks:
+            mask = read_mask(masks[frame].path, self.size, soft=self.times > 1)
+        else:
+            mask = np.zeros(self.size[::-1], np.uint8)
         return 255 - mask if self.way.ground else mask
 
     def close(self) -> None:

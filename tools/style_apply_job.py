@@ -9,7 +9,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from tools.cuts_text import counted
 from tools.film_dataset_source import Footage, footage_at, order_notes, range_of
 from tools.keyframes_asked import check_cuts, cuts_of
 from tools.keyframes_film import sound_problems
-from tools.keyframes_frames import enlarged
 from tools.keyframes_keep import fineness
 from tools.keyframes_keys import masks_of
 from tools.keyframes_output import (
@@ -45,6 +44,7 @@ from tools.paint_gate import Gate
 from tools.style_apply_frames import Way, masks_by_frame
 from tools.style_apply_options import option_problems, shares_of
 from tools.style_black import film_gate
+from tools.train_source import MOST_PIXELS
 
 TOOL = "cineml style apply"
 CODE = 12  # letters of a hash
@@ -73,7 +73,8 @@ class Job:
     @property
     def result(self) -> Footage:
         """The film in the size in which it is made."""
-        return enlarged(self.footage, self.args.enlarge)
+        width, height = self.footage.size
+        return replace(self.footage, size=(self.args.enlarge * width, self.args.enlarge * height))
 
     @property
     def frames(self) -> range:
@@ -101,6 +102,8 @@ def job_of(args: argparse.Namespace) -> Job:
     if found:
         raise ShowError(found)
     footage = footage_at(args.film, args.rate)
+    if found := size_problems(args, footage.size):
+        raise ShowError(found)
     first, end = range_of(args, footage)
     cuts, said = cuts_for(args, footage, facts.recurrent)
     masks = None
@@ -143,7 +146,7 @@ def planned(args: argparse.Namespace, place: Place, footage: Footage, cuts: CutL
     code = digest_of(common)[:CODE]
     ours = frozenset() if args.again else frozenset(n for n in seen.ours if rows[n].job == code)
     todo = tuple(n for n in frames if n not in ours and n not in seen.theirs)
-    gate = Gate(gate.always.repeat(args.enlarge, 0).repeat(args.enlarge, 1))
+    gate = gate.enlarged(args.enlarge)
     return Job(args, footage, cuts, way, first, end, place, files, common, todo, seen.theirs, before, gate)
 
 
@@ -161,6 +164,15 @@ def common_of(args: argparse.Namespace, footage: Footage, cuts: CutList, way: Wa
         "masks": masks,
         "cuts": [[s.start, s.end, s.into, s.in_frames, s.in_colour, s.out, s.out_frames, s.out_colour] for s in cuts.shots],
     }
+
+
+def size_problems(args: argparse.Namespace, size: tuple[int, int]) -> list[Problem]:
+    """What is wrong with --enlarge for pictures of (width, height)."""
+    width, height = args.enlarge * size[0], args.enlarge * size[1]
+    if args.enlarge == 1 or width * height <= MOST_PIXELS:
+        return []
+    given = f"{args.enlarge} of {size[0]}x{size[1]} makes {width}x{height}"
+    return [Problem("--enlarge", given, f"at most {MOST_PIXELS >> 20} million pixels", "a smaller one")]
 
 
 def enlarging(args: argparse.Namespace) -> dict[str, int]:

@@ -147,10 +147,19 @@ class Compositor:
 
     def draw(self, state: ShowState, due: Due) -> Drawn:
         """The picture of one refresh. Valid until the next draw."""
-        return self._bare(state, due) or Drawn(self.linear(state, due), self.size_px)
+        caption = self.caption_at(state)
+        bare = self._bare(state, due) if caption is None else None
+        return bare or Drawn(self.linear(state, due, caption), self.size_px)
+
+    def caption_at(self, state: ShowState) -> Plate | None:
+        """The caption that is due. Asked once a refresh, for one is set ahead in each refresh that has none to set at once."""
+        if self._captions is None or not state.captions:
+            return None
+        rect = film_rect(self._show.film.aspect, self.size_px, self._show.output.fit)
+        return self._captions.at(state.picture.frame, seen_part(rect, self.size_px))
 
     def _bare(self, state: ShowState, due: Due) -> Drawn | None:
-        """A lone frame that lies texel for texel on the output, with no look, fade or caption: decoding its bytes to light only
+        """A lone frame that lies texel for texel on the output, with no look or fade: decoding its bytes to light only
         to code them again gives the same bytes, less well rounded, and costs a processor more than all the rest."""
         layers, fade = faded(layers_of(state, due), state.mix.fade)
         if len(layers) != 1 or state.blackout or state.stopped or min(state.fade, fade, layers[0][1]) < 1.0 - LEAST_WEIGHT:
@@ -164,14 +173,13 @@ class Compositor:
         across, down = axes_of(inside, reduce, rect, sigma, 0.0, (0.0, 0.0))
         if (reduce, across.taps, down.taps) != (1, 1, 1) or (inside.width, inside.height) != rect[2:]:
             return None
-        if self._captions is not None and state.captions and self._captions.at(at, seen_part(rect, self.size_px)) is not None:
-            return None
         seen = seen_part(rect, self.size_px)
         first = (inside.x + seen[0] - rect[0], inside.y + seen[1] - rect[1])
         return Drawn(self.textures.of(frame), self.size_px, seen, first)
 
-    def linear(self, state: ShowState, due: Due) -> moderngl.Texture:
-        """The picture of one refresh by all three passes: RGBA half float [H, W], linear light, 1 = white, the top row first.
+    def linear(self, state: ShowState, due: Due, caption: Plate | None = None) -> moderngl.Texture:
+        """The picture of one refresh by all three passes, with a caption: RGBA half float [H, W], linear light, 1 = white, the
+        top row first.
 
         Black where nothing is due, where the show is stopped, blacked out or faded to 0. Valid until the next draw.
         """
@@ -187,9 +195,6 @@ class Compositor:
         weave_px = state.look.get("weave", 0.0) / 100 * rect[3]
         across, down = axes_of(inside, reduce, rect, sigma, weave_px, weave_at(frame, self._show.seed))
         rows, shift = self._across(across, rect, math.ceil(inside.height / reduce))
-        caption = None
-        if self._captions is not None and state.captions:
-            caption = self._captions.at(frame, seen_part(rect, self.size_px))
         self._composite(state, grade_at(state.look, frame, self._show.seed), rows, shift, down, rect, fade, caption)
         return self._picture
 

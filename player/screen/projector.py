@@ -18,10 +18,21 @@ class Projector:
         self.output = output
         self._programs = Programs(ctx)
         self._overlay = Overlay(ctx)
-        for stretch in (0, 1):
-            self._programs.get("project.frag", {"STRETCH": stretch, "BARE": 0})
-        self._programs.get("project.frag", {"STRETCH": 0, "BARE": 1})
         self._programs.get("overlay.frag")
+        self._warm()
+
+    def _warm(self) -> None:
+        """Draws once by each of its ways: drivers compile at the first draw and not before, and a show's first fade must not
+        cost a refresh."""
+        for side in (30, 32):  # Mesa compiles for powers of two apart
+            size = (side, side)
+            target = self._ctx.simple_framebuffer(size, 4)
+            light, frame = self._ctx.texture(size, 4, dtype="f2"), self._ctx.texture(size, 3, alignment=1)
+            for drawn in (Drawn(light, size), Drawn(light, (side + 1, side)), Drawn(frame, size, (0, 0, side, side))):
+                self.draw(drawn, target)
+            self._ctx.finish()
+            for made in (light, frame, target):
+                made.release()
 
     def draw(self, picture: Drawn, framebuffer: moderngl.Framebuffer, overlay_lines: tuple[str, ...] = ()) -> None:
         """Draws over the framebuffer's viewport.

@@ -29,6 +29,8 @@ from player.state import (
 )
 
 MAX_AHEAD_PICTURES = 3  # how far pictures are made ahead; more would make the latent slower to obey OSC
+OVER = 0.25  # of a film frame's time, that a picture may take longer and still count as in time
+PULLDOWN = 1.6  # film frames' time a picture, up to which 2:3 pulldown is kept: it takes 1.5, and paces are the slow ones
 
 
 @dataclass(frozen=True)
@@ -213,12 +215,11 @@ def _after(state: ShowState, last_s: float, made_s: float, refresh_s: float, sho
 def _frames_on(slower: float, at: int) -> int:
     """How many film frames on the next picture is, for a source that takes `slower` frames' time for one. at: the last
     picture's frame, from its shot's start. In even steps, or by the turns of 2:3 pulldown (frames 0, 1, 3, 4, 6 ...), which are
-    known from films on television: a picture left out now and then is seen as a stumble. A quarter of a frame's time over
-    counts as in time, because paces are measured on the slow side."""
-    steps = math.ceil(2 * (slower - 0.25))  # in half frames
-    if steps == 3:
+    known from films on television: a picture left out now and then is seen as a stumble. A little over counts as in time,
+    because paces are measured on the slow side."""
+    if 1 + OVER < slower <= PULLDOWN:
         return 2 if at % 3 == 1 else 1
-    return max(1, math.ceil(steps / 2))
+    return max(1, math.ceil(slower - OVER))
 
 
 def _before_cut(transport: Transport, last_s: float, target_s: float, soonest_s: float, slack_s: float, show: Show) -> float:
