@@ -260,17 +260,22 @@ def test_osc_shows_and_hides_them_and_a_show_may_begin_without() -> None:
     assert shown(first_state(small_show()))
 
 
-def test_the_next_caption_is_set_before_it_is_due(
-        screen: Offscreen, hello: CaptionStyle, monkeypatch: pytest.MonkeyPatch) -> None:
-    p = drawn(screen, hello)
-    set_at: list[int] = []
+@pytest.fixture
+def set_at(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The starts of the captions that are set, in their order."""
+    starts: list[int] = []
     made = caption_plate.CaptionPlates._set
 
     def noted(self: caption_plate.CaptionPlates, span: Span, seen: tuple[int, int, int, int]) -> caption_plate.Plate:
-        set_at.append(span.start)
+        starts.append(span.start)
         return made(self, span, seen)
 
     monkeypatch.setattr(caption_plate.CaptionPlates, "_set", noted)
+    return starts
+
+
+def test_the_next_caption_is_set_before_it_is_due(screen: Offscreen, hello: CaptionStyle, set_at: list[int]) -> None:
+    p = drawn(screen, hello)
     due = one(flat(0, (320, 180)))
     p.light(p.state(0), due)
     assert set_at == [24], "a second before it"
@@ -281,17 +286,8 @@ def test_the_next_caption_is_set_before_it_is_due(
     assert set_at == [24, 48]
 
 
-def test_a_seek_into_a_caption_sets_one_in_a_refresh(
-        screen: Offscreen, hello: CaptionStyle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_seek_into_a_caption_sets_one_in_a_refresh(screen: Offscreen, hello: CaptionStyle, set_at: list[int]) -> None:
     p = drawn(screen, hello)
-    set_at: list[int] = []
-    made = caption_plate.CaptionPlates._set
-
-    def noted(self: caption_plate.CaptionPlates, span: Span, seen: tuple[int, int, int, int]) -> caption_plate.Plate:
-        set_at.append(span.start)
-        return made(self, span, seen)
-
-    monkeypatch.setattr(caption_plate.CaptionPlates, "_set", noted)
     due = one(flat(0, p.show.output.size))
     p.compositor.draw(p.state(30), due)
     assert set_at == [24]
